@@ -1,0 +1,1 @@
+"""One file a method: where its prompt enters, what encodes it, what is trained."""

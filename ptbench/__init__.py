@@ -1,0 +1,1 @@
+"""ptbench: prompt tuning methods and fine-tuning, compared on equal terms."""

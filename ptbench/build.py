@@ -1,0 +1,60 @@
+"""A config node becomes the frozen dataclass that its `_target_` names, every value checked."""
+
+from dataclasses import fields, is_dataclass
+from importlib import import_module
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ptbench.errors import ConfigError, did_you_mean
+
+T = TypeVar("T")
+
+
+def build(node: DictConfig, name: str, base: type[T]) -> T:
+    """The dataclass at `node._target_`, filled from the node.
+
+    Raises ConfigError naming the key for a misspelt key, a missing or wrongly typed value.
+    """
+    cls = _target(node, name)
+    if not (is_dataclass(cls) and isinstance(cls, type) and issubclass(cls, base)):
+        raise ConfigError(f"{name}._target_={node._target_} is not a {base.__name__}")
+    known = {f.name for f in fields(cls)}
+    given = {str(key): node._get_node(key) for key in node if key != "_target_"}
+    for key in given:
+        if key not in known:
+            raise ConfigError(
+                f"{name}.{key}: no such setting of {cls.__name__}; {did_you_mean(key, known)}"
+            )
+    if missing := sorted(known - set(given)):
+        raise ConfigError(f"{name}.{missing[0]} of {cls.__name__} has no value; set it")
+    for key in given:
+        _check(cls, name, key, node[key])
+    filled = OmegaConf.merge(OmegaConf.structured(cls), {key: node[key] for key in given})
+    try:
+        return OmegaConf.to_object(filled)  # pyright: ignore[reportReturnType]
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from error
+
+
+def _target(node: DictConfig, name: str) -> Any:
+    target = node.get("_target_")
+    if not target:
+        raise ConfigError(f"{name}._target_ is missing: name the class, module.Class")
+    module, _, cls = str(target).rpartition(".")
+    try:
+        return getattr(import_module(module), cls)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"{name}._target_={target} cannot be imported: {error}") from error
+
+
+def _check(cls: type, name: str, key: str, value: Any) -> None:
+    """One value at a time, so that the message can name its key."""
+    try:
+        OmegaConf.merge(OmegaConf.structured(cls), {key: value})
+    except OmegaConfBaseException as error:
+        hint = next(f.type for f in fields(cls) if f.name == key)
+        kind = getattr(hint, "__name__", hint)
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{name}.{key}={value!r} is not a {kind}: {reason}") from error

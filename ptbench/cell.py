@@ -1,0 +1,108 @@
+"""One cell: a task, a model, a method and a seed, from its parts to its scores."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import set_seed
+
+from ptbench import cost
+from ptbench.backbones import Model
+from ptbench.data import Data, Row
+from ptbench.kinds import Features
+from ptbench.method import Adapted, Method
+from ptbench.protocol import Protocol
+from ptbench.task import Splits, Task
+from ptbench.templates import Encoder
+from ptbench.train import Job, Observer, Part, Training, fit, predict
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All that decides a result."""
+
+    task: Task
+    model: Model
+    method: Method
+    training: Training
+    protocol: Protocol
+    data: Data
+    seed: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a trained cell gives its record, and the model itself."""
+
+    facts: dict[str, Any]
+    model: Adapted
+
+
+def train(cell: Cell, observe: Callable[[Job], Observer]) -> Result:
+    """Trains and scores one cell.
+
+    Raises DataError, BackboneError or Diverged, each with its remedy.
+    """
+    splits = cell.task.splits(cell.data, cell.protocol)
+    if cell.training.threads is not None:
+        torch.set_num_threads(cell.training.threads)
+    AcceleratorState._reset_state()  # accelerate keeps the last cell's precision in the process
+    accelerator = Accelerator(mixed_precision=cell.training.precision.value)
+    set_seed(cell.seed)
+    memory = cost.PeakMemory(accelerator.device)
+    memory.start()
+    model = cell.method.adapt(cell.model.load(), cell.task.kind).to(accelerator.device)
+    encoder = Encoder(model.backbone.tokenizer, cell.task.max_length)
+    parts = _encoded(model, encoder, splits)
+    job = Job(model, encoder, parts[0], parts[1], cell.training, cell.seed, accelerator)
+    job.observer = observe(job)
+    fit([job], accelerator)
+    return Result(_facts(cell, job, splits, parts[2], memory), model)
+
+
+def _encoded(model: Adapted, encoder: Encoder, splits: Splits) -> tuple[Part, Part, Part]:
+    template = model.kind.template
+    encoder.check_template(template)
+
+    def part(rows: list[Row]) -> Part:
+        features: list[Features] = [model.kind.encode(row, encoder, template) for row in rows]
+        return Part(features, [model.kind.reference(row) for row in rows])
+
+    parts = part(splits.train), part(splits.select), part(splits.report)
+    model.check_length(max(len(f) for p in parts for f in p.features))
+    return parts
+
+
+def _facts(
+    cell: Cell, job: Job, splits: Splits, report: Part, memory: cost.PeakMemory
+) -> dict[str, Any]:
+    kind, best = job.model.kind, job.best
+    assert best is not None  # fit ends after an evaluation
+    found = predict(job.model, job.encoder, report.features, cell.training.batch_size)
+    return {
+        "adaptation": job.model.describe(cell.method.name),
+        "scores": {splits.report_name: kind.score(found, report.references)},
+        "floor": {splits.report_name: kind.floor(report.references)},
+        "selection": {
+            "split": splits.select_name,
+            "metric": kind.main_metric,
+            "step": best.step,
+            "score": best.score,
+        },
+        "rows": {
+            "train": len(splits.train),
+            "select": len(splits.select),
+            "report": len(splits.report),
+        },
+        "curve": [vars(point) for point in job.curve],
+        "cost": {
+            **cost.parameters(job.model),
+            "train_seconds": job.train_seconds,
+            "seconds_per_step": job.train_seconds / job.step,
+            "peak_memory_bytes": memory.bytes(),
+        },
+        "device": str(job.accelerator.device),
+    }

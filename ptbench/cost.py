@@ -1,0 +1,46 @@
+"""What a run costs: parameters, seconds and memory."""
+
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+from ptbench.method import Adapted
+
+
+def parameters(model: Adapted) -> dict[str, int]:
+    """Numbers of parameters: trained, kept after training (prompts folded), and in all."""
+    encoder = model.prompt.encoder
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    unfolded = sum(p.numel() for p in encoder.parameters()) if encoder else 0
+    folded = encoder.length * encoder.width if encoder else 0
+    everything = sum(p.numel() for p in (*model.pretrained(), *model.own()))
+    return {
+        "trainable_parameters": trained,
+        "stored_parameters": trained - unfolded + folded,
+        "total_parameters": everything,
+    }
+
+
+class PeakMemory:
+    """The most memory in use since `start`, in bytes: the device's, or the process's on a CPU."""
+
+    def __init__(self, device: torch.device):
+        self.device = device
+
+    def start(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        elif (peak := Path("/proc/self/clear_refs")).exists():
+            peak.write_text("5")
+
+    def bytes(self) -> int:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        status = Path("/proc/self/status")
+        if status.exists():
+            lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+            return int(lines["VmHWM"].split()[0]) * 1024
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,82 @@
+"""What makes a prompt's rows: a table, an MLP over a table, or an LSTM and MLP over a table."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Encoder(nn.Module, ABC):
+    """Gives the rows of a prompt, all of them, the same for every example."""
+
+    def __init__(self, length: int, width: int):
+        super().__init__()
+        self.length, self.width = length, width
+
+    @abstractmethod
+    def forward(self) -> Float[Tensor, "length width"]: ...
+
+    def folded(self) -> "Table":
+        """A table of the rows as they are now: all that use of the prompt needs."""
+        table = Table(self.length, self.width)
+        with torch.no_grad():
+            table.embedding.weight.copy_(self())
+        return table
+
+
+class Table(Encoder):
+    """Free rows, drawn from N(0, std); P-tuning v2 draws with 0.02, as its checkpoints' init."""
+
+    def __init__(self, length: int, width: int, std: float = 0.02):
+        super().__init__(length, width)
+        self.embedding = nn.Embedding(length, width)
+        nn.init.normal_(self.embedding.weight, std=std)
+
+    def forward(self) -> Float[Tensor, "length width"]:
+        return self.embedding.weight
+
+
+class MLP(Encoder):
+    """Linear, activation, linear over a table of rows.
+
+    With tanh, prefix-tuning's P' -> P (Li & Liang 2021, section 4.3); with ReLU, P-tuning v1's
+    variant without the LSTM. `std` draws all weights from N(0, std) with zero biases; without it
+    they start as torch starts them, rows from N(0, 1).
+    """
+
+    def __init__(
+        self,
+        length: int,
+        inner: int,
+        hidden: int,
+        width: int,
+        activation: nn.Module,
+        std: float | None = None,
+    ):
+        super().__init__(length, width)
+        self.embedding = nn.Embedding(length, inner)
+        self.layers = nn.Sequential(nn.Linear(inner, hidden), activation, nn.Linear(hidden, width))
+        if std is not None:
+            for name, parameter in self.named_parameters():
+                nn.init.normal_(parameter, std=0.0 if name.endswith("bias") else std)
+
+    def forward(self) -> Float[Tensor, "length width"]:
+        return self.layers(self.embedding.weight)
+
+
+class LSTM(Encoder):
+    """Two-layer bidirectional LSTM, then linear, ReLU, linear (Liu et al. 2021, equation 4).
+
+    `hidden` is the size of one direction: half the width in the authors' LAMA code, the whole
+    width in their few-shot code.
+    """
+
+    def __init__(self, length: int, width: int, hidden: int):
+        super().__init__(length, width)
+        self.embedding = nn.Embedding(length, width)
+        self.lstm = nn.LSTM(width, hidden, num_layers=2, bidirectional=True, batch_first=True)
+        self.mlp = nn.Sequential(nn.Linear(2 * hidden, width), nn.ReLU(), nn.Linear(width, width))
+
+    def forward(self) -> Float[Tensor, "length width"]:
+        return self.mlp(self.lstm(self.embedding.weight[None])[0])[0]

@@ -1,0 +1,8 @@
+"""Kinds of task: each says how examples are encoded, what head reads them, how they are scored."""
+
+from ptbench.kinds.base import Example, Features, Head, Kind
+from ptbench.kinds.classification import Classification
+from ptbench.kinds.cloze import Cloze
+from ptbench.kinds.labelling import Labelling, bio
+
+__all__ = ["Classification", "Cloze", "Example", "Features", "Head", "Kind", "Labelling", "bio"]

@@ -1,0 +1,152 @@
+"""What every kind of task shares: padding, the loss, and the form of examples."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import evaluate
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from ptbench.backbones import Backbone
+from ptbench.errors import DataError
+from ptbench.inputs import IGNORE, Batch
+from ptbench.metrics import score
+from ptbench.templates import Encoded, Encoder, Template, parse
+
+Example = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Features:
+    """An encoded example; `target` is a label, or a label for every token."""
+
+    encoded: Encoded
+    target: int | list[int]
+
+    def __len__(self) -> int:
+        return len(self.encoded.ids)
+
+
+class Head(nn.Module, ABC):
+    """Hidden states to logits; `pretrained` is what of it belongs to the backbone."""
+
+    name: str
+
+    def __init__(self, pretrained: nn.Module | None = None):
+        super().__init__()
+        self.pretrained = pretrained
+
+    @abstractmethod
+    def forward(self, backbone: Backbone, hidden: Tensor, batch: Batch) -> Tensor: ...
+
+
+def linear(width: int, labels: int) -> nn.Linear:
+    """A classifier with the initialisation of transformers' heads: N(0, 0.02), no bias."""
+    layer = nn.Linear(width, labels)
+    nn.init.normal_(layer.weight, std=0.02)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+@dataclass(frozen=True)
+class Kind(ABC):
+    """How the examples of a task are read, answered and scored.
+
+    `text` is the plain pattern; `pattern` the one with pseudo tokens and anchors that P-tuning v1
+    uses; `metrics` are named with the main one first.
+    """
+
+    labels: tuple[str, ...]
+    text: str
+    pattern: str
+    target: str
+    metrics: tuple[type[evaluate.Metric], ...]
+    main_metric: str
+    front: int = 0
+    slot_length: int = 1
+
+    def in_front(self, pseudo_tokens: int) -> Self:
+        """The same kind with pseudo tokens before the text."""
+        return replace(self, front=pseudo_tokens)
+
+    def patterned(self, slot_length: int) -> Self:
+        """The same kind read through its pattern, `slot_length` pseudo tokens for each `[P]`."""
+        plain = self.pattern.replace("[MASK]", "")
+        return replace(self, text=plain, slot_length=slot_length)
+
+    @property
+    def template(self) -> Template:
+        return parse(self.text, self.front, self.slot_length)
+
+    @abstractmethod
+    def encode(self, example: Example, encoder: Encoder, template: Template) -> Features: ...
+
+    @abstractmethod
+    def reference(self, example: Example) -> Any:
+        """What a prediction is scored against."""
+
+    @abstractmethod
+    def head(self, backbone: Backbone) -> Head: ...
+
+    @abstractmethod
+    def predict(self, logits: Tensor, batch: Batch) -> list[Any]: ...
+
+    @abstractmethod
+    def constant(self, references: list[Any]) -> list[Any]:
+        """The best predictions that ignore the text: the majority floor."""
+
+    def check(self, example: Example) -> None:
+        """Raises DataError for a missing column, an empty text or an unknown label."""
+        for name in (*parse(self.text).fields, self.target):
+            if name not in example:
+                raise DataError(f"column '{name}' is missing; it has {', '.join(example)}")
+        for name in parse(self.text).fields:
+            value = example[name]
+            if not (value.strip() if isinstance(value, str) else value):
+                raise DataError(f"'{name}' is empty; drop the row or give it a text")
+
+    def label(self, value: Any) -> int:
+        """The number of a label given by number or by name."""
+        if isinstance(value, str) and value in self.labels:
+            return self.labels.index(value)
+        if isinstance(value, int) and 0 <= value < len(self.labels):
+            return int(value)
+        raise DataError(
+            f"label {value!r} in '{self.target}' is unknown; the task has "
+            f"{', '.join(f'{i} {name}' for i, name in enumerate(self.labels))}"
+        )
+
+    def collate(self, features: Sequence[Features], encoder: Encoder) -> Batch:
+        """Pads to the longest of the batch."""
+
+        def padded(rows: Sequence[list[int]], value: int) -> Tensor:
+            return pad_sequence([torch.tensor(row) for row in rows], True, value)
+
+        encoded = [f.encoded for f in features]
+        targets = [f.target for f in features]
+        return Batch(
+            ids=padded([e.ids for e in encoded], encoder.pad),
+            mask=padded([[1] * len(e.ids) for e in encoded], 0).bool(),
+            types=padded([e.types for e in encoded], 0),
+            slots=padded([e.slots for e in encoded], -1),
+            answer=torch.tensor([e.answer for e in encoded]),
+            targets=padded([t if isinstance(t, list) else [t] for t in targets], IGNORE),
+        )
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Sum of the cross-entropies of all targets; the loop divides by their number."""
+        return F.cross_entropy(
+            logits.flatten(0, -2), batch.targets.flatten(), ignore_index=IGNORE, reduction="sum"
+        )
+
+    def score(self, predictions: list[Any], references: list[Any]) -> dict[str, float]:
+        """All metrics, each between 0 and 1."""
+        return score(self.metrics, predictions, references)
+
+    def floor(self, references: list[Any]) -> dict[str, float]:
+        """What the best constant answer scores."""
+        return self.score(self.constant(references), references)

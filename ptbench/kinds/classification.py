@@ -1,0 +1,57 @@
+"""One label for each example, from a linear layer on one pooled vector."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import evaluate
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ptbench.backbones import Backbone
+from ptbench.inputs import Batch
+from ptbench.kinds.base import Example, Features, Head, Kind, linear
+from ptbench.metrics import Accuracy
+from ptbench.templates import Encoder, Template
+
+
+class PooledHead(Head):
+    """Dropout and a linear layer on the pooled vector."""
+
+    name = "linear"
+
+    def __init__(self, backbone: Backbone, labels: int):
+        super().__init__()
+        self.dropout = nn.Dropout(backbone.dropout)
+        self.classifier = linear(backbone.width, labels)
+
+    def forward(
+        self, backbone: Backbone, hidden: Float[Tensor, "rows tokens width"], batch: Batch
+    ) -> Float[Tensor, "rows labels"]:
+        return self.classifier(self.dropout(backbone.pool(hidden, batch.text)))
+
+
+@dataclass(frozen=True)
+class Classification(Kind):
+    """One label an example. `words` are the verbalizer's, for each label in order."""
+
+    target: str = "label"
+    metrics: tuple[type[evaluate.Metric], ...] = (Accuracy,)
+    main_metric: str = "accuracy"
+    words: tuple[str, ...] = ()
+
+    def encode(self, example: Example, encoder: Encoder, template: Template) -> Features:
+        encoded = encoder.lay_out(template, {name: example[name] for name in template.fields})
+        return Features(encoded, self.reference(example))
+
+    def reference(self, example: Example) -> int:
+        return self.label(example[self.target])
+
+    def head(self, backbone: Backbone) -> Head:
+        return PooledHead(backbone, len(self.labels))
+
+    def predict(self, logits: Tensor, batch: Batch) -> list[int]:
+        return logits.argmax(-1).tolist()
+
+    def constant(self, references: list[Any]) -> list[int]:
+        return [Counter(references).most_common(1)[0][0]] * len(references)

@@ -1,0 +1,60 @@
+"""One label for each example, from the words that the LM head expects at a mask."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ptbench.backbones import Backbone
+from ptbench.errors import DataError
+from ptbench.inputs import Batch
+from ptbench.kinds.base import Head
+from ptbench.kinds.classification import Classification
+from ptbench.templates import Encoder
+
+
+class VerbalizerHead(Head):
+    """The LM head's logits of each label's word at the mask (P-tuning v1, few-shot code)."""
+
+    name = "verbalizer"
+
+    def __init__(self, backbone: Backbone, words: list[int]):
+        super().__init__(backbone.lm_head)
+        self.register_buffer("words", torch.tensor(words), persistent=False)
+
+    def forward(
+        self, backbone: Backbone, hidden: Float[Tensor, "rows tokens width"], batch: Batch
+    ) -> Float[Tensor, "rows labels"]:
+        rows = torch.arange(len(hidden), device=hidden.device)
+        assert self.pretrained is not None
+        return self.pretrained(hidden[rows, batch.answer][:, None])[:, 0, self.words]
+
+
+@dataclass(frozen=True)
+class Cloze(Classification):
+    """A classification answered at the `[MASK]` of its pattern by one word a label."""
+
+    @classmethod
+    def of(cls, kind: Classification, slot_length: int) -> "Cloze":
+        """The cloze form of a classification that has a pattern and words."""
+        return cls(
+            kind.labels,
+            kind.pattern,
+            kind.pattern,
+            kind.target,
+            kind.metrics,
+            kind.main_metric,
+            slot_length=slot_length,
+            words=kind.words,
+        )
+
+    def head(self, backbone: Backbone) -> Head:
+        encoder = Encoder(backbone.tokenizer, 0)
+        pieces = {word: encoder.pieces(word, spaced=True) for word in self.words}
+        if long := {word: ids for word, ids in pieces.items() if len(ids) != 1}:
+            raise DataError(
+                f"verbalizer words {', '.join(long)} are not one token of this backbone's "
+                "vocabulary; choose other words in the task's file"
+            )
+        return VerbalizerHead(backbone, [ids[0] for ids in pieces.values()])

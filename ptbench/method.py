@@ -1,0 +1,121 @@
+"""A method: how a pretrained backbone is adapted to a task."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from torch import Tensor, nn
+
+from ptbench.backbones import Backbone
+from ptbench.errors import BackboneError
+from ptbench.inputs import Batch, stack
+from ptbench.kinds import Head, Kind
+from ptbench.prompts import Prompt
+
+
+class Adapted(nn.Module):
+    """Prompt, backbone and head as one model; what must not train has no gradient."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        backbone: Backbone,
+        prompt: Prompt,
+        head: Head,
+        *,
+        frozen: bool,
+        backbone_dropout: bool,
+    ):
+        super().__init__()
+        self.kind, self.backbone, self.prompt, self.head = kind, backbone, prompt, head
+        self.frozen, self.backbone_dropout = frozen, backbone_dropout
+        for parameter in self.pretrained():
+            parameter.requires_grad_(not frozen)
+
+    def pretrained(self) -> Iterator[nn.Parameter]:
+        """The parameters that come with the backbone, its LM head's too."""
+        parts = [self.backbone, self.head.pretrained]
+        seen: set[int] = set()
+        for part in parts:
+            for parameter in part.parameters() if part is not None else ():
+                if id(parameter) not in seen:
+                    seen.add(id(parameter))
+                    yield parameter
+
+    def own(self) -> Iterator[nn.Parameter]:
+        """The parameters that the method adds: its prompt's and its head's."""
+        pretrained = {id(parameter) for parameter in self.pretrained()}
+        for parameter in (*self.prompt.parameters(), *self.head.parameters()):
+            if id(parameter) not in pretrained:
+                yield parameter
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        self.backbone.train(mode and self.backbone_dropout)
+        return self
+
+    def forward(self, batch: Batch) -> Tensor:
+        return forward([self], [batch])[0]
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """Copies of what trains, enough to come back to this state."""
+        return {n: p.detach().clone() for n, p in self.named_parameters() if p.requires_grad}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Puts a trained state back."""
+        self.load_state_dict(state, strict=False)
+
+    def check_length(self, longest: int) -> None:
+        """Raises BackboneError where text and prompt exceed the position table."""
+        limit = self.backbone.position_limit
+        if limit is not None and self.prompt.shift + longest > limit:
+            encoder = self.prompt.encoder
+            raise BackboneError(
+                f"the longest text has {longest} tokens (its pseudo tokens included) and begins at "
+                f"position {self.prompt.shift}, but the backbone's position table has {limit} "
+                f"(prompt length {encoder.length if encoder else 0}); "
+                "lower task.max_length or the method's prompt length"
+            )
+
+    def describe(self, name: str) -> dict[str, str]:
+        """This model's point on the grid of methods, for records and tables."""
+        encoder = self.prompt.encoder
+        return {
+            "title": name,
+            "prompt": self.prompt.place,
+            "encoder": type(encoder).__name__ if encoder is not None else "-",
+            "head": self.head.name,
+            "backbone": "frozen" if self.frozen else "trained",
+        }
+
+
+def forward(models: Sequence[Adapted], batches: Sequence[Batch]) -> list[Tensor]:
+    """Logits of several adapted models of one backbone, by one pass through it."""
+    backbone = models[0].backbone
+    inputs = [m.prompt(batch, backbone) for m, batch in zip(models, batches, strict=True)]
+    hidden = backbone(stack(inputs)).split([len(batch.ids) for batch in batches])
+    return [
+        model.head(backbone, rows[:, : batch.ids.shape[1]], batch)
+        for model, rows, batch in zip(models, hidden, batches, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Method(ABC):
+    """How a backbone is adapted; the fields are the method's hyperparameters.
+
+    `backbone_dropout` says whether the backbone's own dropout is on while training.
+    """
+
+    backbone_dropout: bool
+
+    title: ClassVar[str]
+
+    @property
+    def name(self) -> str:
+        """What a table's row is called."""
+        return self.title
+
+    @abstractmethod
+    def adapt(self, backbone: Backbone, kind: Kind) -> Adapted: ...

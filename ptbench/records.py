@@ -1,0 +1,109 @@
+"""One run's result as one JSON file: named by its cell, written whole or not at all."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ptbench.errors import PtbenchError
+from ptbench.paths import RECORDS, RUNS
+
+VERSION = 1
+RESERVED = 1 << 18  # bytes; a record is some 10 KB
+
+
+class RecordError(PtbenchError):
+    """A record that cannot be read or written."""
+
+
+class Busy(PtbenchError):
+    """A cell that another process is training now."""
+
+
+def digest(deciding: Mapping[str, Any]) -> str:
+    """Eight hexadecimal digits that stand for all that decides a result."""
+    text = json.dumps(deciding, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def path_of(sweep: str, cell: Mapping[str, Any], hash8: str, folder: Path = RECORDS) -> Path:
+    """Where the record of a cell lies."""
+    name = f"{cell['model']}-{cell['method']}-s{cell['seed']}-{hash8}.json"
+    return folder / sweep / cell["task"] / name
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Raises RecordError for a file that is no record."""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise RecordError(f"{file} cannot be read ({error}); delete it and run again") from error
+    if not isinstance(record, dict) or record.get("version") != VERSION:
+        raise RecordError(f"{file} is not a record of version {VERSION}; delete it and run again")
+    return record
+
+
+def load(sweep: str, folder: Path = RECORDS) -> list[dict[str, Any]]:
+    """All records of a sweep, in the order of their names."""
+    return [read(file) for file in sorted((folder / sweep).glob("*/*.json"))]
+
+
+def finished(file: Path) -> bool:
+    """Whether the cell has its result."""
+    return file.exists() and read(file)["status"] == "done"
+
+
+@contextmanager
+def claimed(file: Path) -> Iterator[None]:
+    """Keeps other processes off a cell; the system drops the claim when its owner dies.
+
+    Raises Busy where another process has it.
+    """
+    locks = RUNS / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    name = hashlib.sha256(str(file).encode()).hexdigest()[:16]
+    try:
+        with FileLock(locks / f"{name}.lock", timeout=0):
+            yield
+    except Timeout:
+        raise Busy(f"{file.stem} is being trained by another process") from None
+
+
+def reserve(file: Path) -> None:
+    """Takes the room for a record before training, so that a full disk shows now.
+
+    Raises RecordError when there is none.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with _draft(file).open("wb") as stream:
+            os.posix_fallocate(stream.fileno(), 0, RESERVED)
+    except OSError as error:
+        raise RecordError(f"no room for {file}: {error.strerror}; free some disk space") from error
+
+
+def write(file: Path, record: Mapping[str, Any]) -> None:
+    """Writes into the reserved room, then puts the file in place in one step."""
+    text = json.dumps({"version": VERSION, **record}, indent=1, allow_nan=False) + "\n"
+    draft = _draft(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with draft.open("r+b" if draft.exists() else "wb") as stream:
+            stream.write(text.encode())
+            stream.truncate()
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(draft, file)
+    except OSError as error:
+        raise RecordError(
+            f"{file} could not be written: {error.strerror}; free some disk space and run again"
+        ) from error
+
+
+def _draft(file: Path) -> Path:
+    return file.with_suffix(".json.tmp")

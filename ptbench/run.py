@@ -1,0 +1,196 @@
+"""`ptbench run`: Hydra composes cells, each becomes one record."""
+
+import logging
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import distributions
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from ptbench import records
+from ptbench.errors import Diverged, PtbenchError
+from ptbench.paths import CONF, ROOT
+
+LOGGER = logging.getLogger(__name__)
+DECIDING = ("method", "task", "model", "train", "protocol", "seed")
+
+OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def main(config: DictConfig) -> None:
+    """Runs one cell, unless its record is there or another process is at it."""
+    names = dict(config.cell)
+    name = f"{names['task']} {names['model']} {names['method']} seed {names['seed']}"
+    from ptbench.cell import Cell  # late: torch and transformers take seconds
+
+    cell = build_cell(config)
+    assert isinstance(cell, Cell)
+    identity = {"model": cell.model.identity(), "data": cell.task.identity(cell.data)}
+    resolved = portable(config)
+    deciding = {key: resolved[key] for key in DECIDING}
+    rows = {"train_rows": cell.data.train_rows}
+    hash8 = records.digest({**deciding, "data": rows, "identity": identity})
+    file = records.path_of(config.sweep, names, hash8)
+    try:
+        with records.claimed(file):
+            if records.finished(file) and not config.rerun:
+                LOGGER.info("%s: done before, skipped (rerun=true trains it again)", name)
+                return
+            records.reserve(file)
+            head = {"hash": hash8, "cell": names, "config": resolved}
+            with _recorded(file, head, identity) as record:
+                _train(cell, config, name, record)
+            scores = next(iter(record["scores"].values()))
+            LOGGER.info("%s: %s", name, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
+    except records.Busy as busy:
+        LOGGER.info("%s; skipped", busy)
+
+
+def build_cell(config: DictConfig) -> Any:
+    """The cell's parts as checked dataclasses. Raises ConfigError naming a wrong key."""
+    from ptbench.backbones import Model
+    from ptbench.build import build
+    from ptbench.cell import Cell
+    from ptbench.data import Data
+    from ptbench.method import Method
+    from ptbench.protocol import Protocol
+    from ptbench.task import Task
+    from ptbench.train import Training
+
+    return Cell(
+        build(config.task, "task", Task),
+        build(config.model, "model", Model),
+        build(config.method, "method", Method),
+        build(config.train, "train", Training),
+        build(config.protocol, "protocol", Protocol),
+        build(config.data, "data", Data),
+        config.seed,
+    )
+
+
+def portable(config: DictConfig) -> dict[str, Any]:
+    """The resolved config without what only this machine knows."""
+    resolved: Any = OmegaConf.to_container(config, resolve=True)
+    for node in ("hydra", "tracking", "rerun"):
+        resolved.pop(node, None)
+    if resolved["data"]["root"] is not None:
+        resolved["data"]["root"] = "local"
+    return resolved
+
+
+def _train(cell: Any, config: DictConfig, name: str, record: dict[str, Any]) -> None:
+    from ptbench.build import build
+    from ptbench.cell import train
+    from ptbench.progress import Progress
+    from ptbench.tracking import RunInfo
+
+    tracking: Any = build(config.tracking, "tracking", object)
+    names = record["cell"]
+    tags = tuple(str(names[key]) for key in ("task", "model", "method"))
+    info = RunInfo(record["hash"], name, config.sweep, tags, record["config"])
+    with tracking.start(info) as log:
+        watch = Watch(name, log, Progress)
+        with watch:
+            result = train(cell, watch.begin)
+        record |= result.facts
+        split, scores = next(iter(record["scores"].items()))
+        log.summary(**{f"{split}/{k}": v for k, v in scores.items()}, **record["cost"])
+
+
+class Watch:
+    """Passes what a job says on to the progress bar and to tracking."""
+
+    def __init__(self, name: str, log: Any, progress: Any):
+        self.name, self.log, self._make, self.bar, self.step = name, log, progress, None, 0
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self.bar is not None:
+            self.bar.__exit__(*error)
+
+    def begin(self, job: Any) -> "Watch":
+        """Starts the bar for the job's steps."""
+        self.bar = self._make(job.total_steps, self.name, quiet=not sys.stdout.isatty())
+        self.bar.__enter__()
+        return self
+
+    def stepped(self, step: int, loss: float) -> None:
+        self.bar.advance(step - self.step, loss=loss)
+        self.step = step
+        self.log.log(step, loss=loss)
+
+    def evaluated(self, point: Any) -> None:
+        self.bar.advance(point.step - self.step)
+        self.step = point.step
+        self.bar.evaluated(round(point.epoch), point.loss, point.score)
+        self.log.log(point.step, epoch=point.epoch, score=point.score)
+
+
+@contextmanager
+def _recorded(
+    file: Any, head: dict[str, Any], identity: dict[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Writes the record whatever happens: what went wrong is recorded, then raised."""
+    record: dict[str, Any] = {**head, "status": "done", "error": None}
+    started = time.perf_counter()
+    try:
+        yield record
+    except BaseException as error:
+        record["status"] = _status(error)
+        short = isinstance(error, PtbenchError | KeyboardInterrupt)
+        record["error"] = str(error) if short else traceback.format_exc()
+        raise
+    finally:
+        record["provenance"] = provenance(identity, record.pop("device", None))
+        record["provenance"]["seconds"] = time.perf_counter() - started
+        records.write(file, record)
+
+
+def _status(error: BaseException) -> str:
+    import torch
+
+    if isinstance(error, Diverged):
+        return "diverged"
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return "oom"
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+
+
+def provenance(identity: dict[str, str], device: str | None) -> dict[str, Any]:
+    """Where a record comes from, without naming a machine, a user or a folder."""
+    overrides = [
+        "data.root=<folder>" if override.startswith("data.root=") else override
+        for override in HydraConfig.get().overrides.task
+    ]
+    packages = {d.name: d.version for d in distributions() if d.name in PACKAGES}
+    code = ("ptbench", "methods", "tasks", "conf", "sweeps")
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--", *code)),
+        "command": " ".join(["ptbench run", *overrides]),
+        "packages": dict(sorted(packages.items())),
+        "device": device,
+        **identity,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+PACKAGES = {"torch", "transformers", "datasets", "accelerate", "numpy", "tokenizers"}
+
+
+def _git(*arguments: str) -> str | None:
+    found = subprocess.run(
+        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() if found.returncode == 0 else None

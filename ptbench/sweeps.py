@@ -1,0 +1,185 @@
+"""What a sweep file holds, and which records belong to it."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from ptbench.errors import PtbenchError
+from ptbench.listing import description
+from ptbench.paths import RECORDS, ROOT, SWEEPS
+from ptbench.records import path_of
+
+CELL = ("task", "model", "method", "seed")
+Stored = Mapping[str, Any]  # one record file, as records.load gives it
+
+
+class SweepError(PtbenchError):
+    """A sweep, or its records, cannot be used; the message says why and what to do."""
+
+
+class Cell(NamedTuple):
+    """One run of a sweep."""
+
+    task: str
+    model: str
+    method: str
+    seed: int
+
+
+class Place(NamedTuple):
+    """Where the seeds of a cell meet in a table: a task, and a row down to its settings."""
+
+    task: str
+    model: str
+    method: str
+    settings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A cross of named axes, each with its values in order."""
+
+    name: str
+    description: str
+    axes: dict[str, tuple[str, ...]]
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Config keys beyond task, model, method and seed that the sweep varies."""
+        return tuple(key for key, values in self.axes.items() if key not in CELL and values[1:])
+
+
+def names(folder: Path = SWEEPS) -> list[str]:
+    """All sweeps there are, sorted."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def read(name: str, folder: Path = SWEEPS) -> Sweep:
+    """The sweep of that name; SweepError if there is none or it lacks one of the four axes."""
+    known = names(folder)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise SweepError(f"no sweep {name!r}.{hint} There are: {', '.join(known) or 'none'}.")
+    axes = {key: _values(key, text) for key, text in _params(name, folder).items()}
+    if missing := [axis for axis in CELL if axis not in axes]:
+        raise SweepError(f"sweeps/{name}.yaml: add {', '.join(missing)} to hydra.sweeper.params")
+    return Sweep(name, description(folder / f"{name}.yaml").rstrip("."), axes)
+
+
+def find(name: str, folder: Path = SWEEPS) -> Sweep | None:
+    """The sweep file of that name, or None where only a folder of records has it.
+
+    Raises SweepError where there is neither.
+    """
+    return None if name not in names(folder) and (RECORDS / name).is_dir() else read(name, folder)
+
+
+def cells(sweep: Sweep) -> list[Cell]:
+    """Every task x model x method x seed of a sweep, once, in the file's order."""
+    axes = product(*(sweep.axes[axis] for axis in CELL))
+    return [Cell(task, model, method, int(seed)) for task, model, method, seed in axes]
+
+
+def observed(records: Sequence[Stored]) -> Sweep:
+    """The sweep that the records themselves span, for runs that no sweep file describes."""
+    axes = {axis: tuple(sorted({str(r["cell"][axis]) for r in records})) for axis in CELL}
+    name = records[0]["config"].get("sweep", "adhoc") if records else "adhoc"
+    return Sweep(name, "", axes)
+
+
+def gather(records: Sequence[Stored], sweep: Sweep) -> dict[Place, list[Stored]]:
+    """The sweep's records by place, in its order and empty where there are none.
+
+    Raises SweepError where none fits the sweep or a seed has finished with two hashes.
+    """
+    tasks, models, methods = (sweep.axes[axis] for axis in ("task", "model", "method"))
+    settings = product(*([_canonical(v) for v in sweep.axes[key]] for key in sweep.settings))
+    found: dict[Place, list[Stored]] = {
+        Place(*row): [] for row in product(tasks, models, methods, list(settings))
+    }
+    for record in records:
+        place = _place(record, sweep)
+        if place in found and str(record["cell"]["seed"]) in sweep.axes["seed"]:
+            found[place].append(record)
+    if not any(found.values()):
+        raise SweepError(f"no records of {sweep.name}: `ptbench run sweeps={sweep.name}`")
+    for group in found.values():
+        _refuse_rivals(group, sweep)
+    return found
+
+
+def titles(records: Sequence[Stored], sweep: Sweep) -> dict[str, str]:
+    """What to print for each method of the sweep: its title, or its name while no run has one."""
+    known = {r["cell"]["method"]: r["adaptation"]["title"] for r in records if r["adaptation"]}
+    return {method: known.get(method, method) for method in sweep.axes["method"]}
+
+
+def setting_text(sweep: Sweep, place: Place) -> str:
+    """The place's values on the extra axes, such as 'learning rate 0.01'; empty without any."""
+    keys = (key.rpartition(".")[2].replace("_", " ") for key in sweep.settings)
+    return ", ".join(f"{key} {value}" for key, value in zip(keys, place.settings, strict=True))
+
+
+def _params(name: str, folder: Path) -> dict[str, Any]:
+    """The sweeper's axes, those of the sweeps that it starts from included."""
+    config = OmegaConf.load(folder / f"{name}.yaml")
+    params: dict[str, Any] = {}
+    for entry in OmegaConf.select(config, "defaults") or []:
+        if isinstance(entry, str) and entry in names(folder):
+            params |= _params(entry, folder)
+    return params | dict(OmegaConf.select(config, "hydra.sweeper.params") or {})
+
+
+def _values(key: str, text: object) -> tuple[str, ...]:
+    """The values of an axis, split as Hydra itself splits them (ranges and quotes too)."""
+    override = OverridesParser.create().parse_override(f"{key}={text}")
+    if override.is_sweep_override():
+        return tuple(dict.fromkeys(override.sweep_string_iterator()))
+    return (override.get_value_element_as_str(),)
+
+
+def _place(record: Stored, sweep: Sweep) -> Place:
+    cell = record["cell"]
+    settings = tuple(_canonical(_look_up(record["config"], key)) for key in sweep.settings)
+    return Place(cell["task"], cell["model"], cell["method"], settings)
+
+
+def _look_up(config: Stored, dotted: str) -> object:
+    value: Any = config
+    for key in dotted.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _canonical(value: object) -> str:
+    """One spelling for each value, as a sweep says 1e-3 where a record says 0.001."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    try:
+        return f"{float(text):.12g}"
+    except ValueError:
+        return text
+
+
+def _refuse_rivals(group: Sequence[Stored], sweep: Sweep) -> None:
+    seen: dict[int, Stored] = {}
+    for record in group:
+        if record["status"] != "done":
+            continue
+        rival = seen.setdefault(record["cell"]["seed"], record)
+        if rival is not record:
+            raise SweepError(
+                f"two finished records for one cell, {_file(rival, sweep)} "
+                f"and {_file(record, sweep)}; their settings differ, so delete the outdated one"
+            )
+
+
+def _file(record: Stored, sweep: Sweep) -> Path:
+    folder = RECORDS.relative_to(ROOT)
+    return path_of(sweep.name, record["cell"], record["hash"], folder)

@@ -1,0 +1,89 @@
+"""A task: a data set as a declaration of where its rows are, what they ask, and what is reported."""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from ptbench.data import Data, Row, Source
+from ptbench.errors import DataError
+from ptbench.kinds import Kind
+from ptbench.protocol import HELD_OUT, Protocol
+
+SUBSET_SEED = 0  # which rows are taken is part of the data, not of a run's seed
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Checked rows for training, for selection of the checkpoint, and for the report."""
+
+    train: list[Row]
+    select: list[Row]
+    report: list[Row]
+    select_name: str
+    report_name: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """A data set; `max_length` counts pieces with special tokens, the prompt not counted.
+
+    `reported` names the split that papers report; `selected` an official split to select on,
+    where there is one beside it.
+    """
+
+    max_length: int
+
+    source: ClassVar[Source]
+    kind: ClassVar[Kind]
+    reported: ClassVar[str] = "test"
+    selected: ClassVar[str | None] = None
+
+    def identity(self, data: Data) -> str:
+        """What fixes the rows: a checksum, or a name and revision."""
+        return self.source.identity(_root(data))
+
+    def splits(self, data: Data, protocol: Protocol) -> Splits:
+        """The rows of each part, as the protocol divides them.
+
+        Raises DataError that names the split, the row and the remedy.
+        """
+        root = _root(data)
+        names = protocol.select(self.reported, self.selected), protocol.report(self.reported)
+        train = self._rows("train", root)
+        random.Random(SUBSET_SEED).shuffle(train)
+        share = protocol.held_out_share if HELD_OUT in names else 0.0
+        train, held = _divided(train, data.train_rows, share)
+        parts = {HELD_OUT: held}
+        for name in names:
+            if name not in parts:
+                parts[name] = self._rows(name, root)
+        return Splits(train, parts[names[0]], parts[names[1]], *names)
+
+    def _rows(self, split: str, root: Path | None) -> list[Row]:
+        rows = self.source.rows(split, root)
+        for number, row in enumerate(rows, 1):
+            try:
+                self.kind.check(row)
+                self.kind.reference(row)
+            except DataError as error:
+                name = type(self).__name__
+                raise DataError(f"{name}, split '{split}', row {number}: {error}") from error
+        if not rows:
+            raise DataError(f"{type(self).__name__}, split '{split}' has no rows")
+        return rows
+
+
+def _root(data: Data) -> Path | None:
+    return None if data.root is None else Path(data.root).expanduser()
+
+
+def _divided(rows: list[Row], wanted: int | None, share: float) -> tuple[list[Row], list[Row]]:
+    """`wanted` rows to train on (null: all) and a share of as many held out beside them."""
+    if wanted is not None and wanted < 1:
+        raise DataError(f"data.train_rows={wanted}: must be 1 or more, or null for all")
+    used = rows if wanted is None else rows[: round(wanted * (1 + share))]
+    held = round(len(used) * share / (1 + share))
+    if share and not 0 < held < len(used):
+        raise DataError(f"train has {len(used)} rows: too few to hold a share of {share} out")
+    return used[: len(used) - held], used[len(used) - held :]

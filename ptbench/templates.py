@@ -1,0 +1,182 @@
+"""Patterns of text, pseudo tokens, anchors and a mask, and how they become token ids.
+
+A pattern is a line such as `{premise} [SEP] {hypothesis} ? [P] answer : [MASK]`: fields of the
+example in braces, `[P]` for pseudo tokens, `[MASK]` for the answer, `[SEP]` between two segments;
+all other words are anchors. Fields are cut at their ends when the whole is too long, nothing else.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from transformers import PreTrainedTokenizerBase
+
+from ptbench.errors import DataError
+
+_PARTS = re.compile(r"(\[P\]|\[MASK\]|\[SEP\]|\{\w+\})")
+Pieces = list[int]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One piece of a pattern; `spaced` says that a space stands before it."""
+
+    role: Literal["field", "anchor", "slot", "mask"]
+    text: str
+    spaced: bool
+
+
+@dataclass(frozen=True)
+class Template:
+    """A parsed pattern: parts in one or two segments, `front` pseudo tokens before all of it."""
+
+    segments: tuple[tuple[Part, ...], ...]
+    front: int = 0
+    slot_length: int = 1
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The example's fields, in the order in which they stand."""
+        return tuple(p.text for s in self.segments for p in s if p.role == "field")
+
+    @property
+    def pseudo_tokens(self) -> int:
+        slots = sum(part.role == "slot" for segment in self.segments for part in segment)
+        return self.front + self.slot_length * slots
+
+
+def parse(pattern: str, front: int = 0, slot_length: int = 1) -> Template:
+    """Reads a pattern; each `[P]` stands for `slot_length` pseudo tokens."""
+    segments: list[list[Part]] = [[]]
+    roles: dict[str, Literal["slot", "mask"]] = {"[P]": "slot", "[MASK]": "mask"}
+    spaced = False
+    for text in _PARTS.split(pattern):
+        if text == "[SEP]":
+            segments.append([])
+            spaced = False
+            continue
+        if text in roles:
+            segments[-1].append(Part(roles[text], "", spaced))
+        elif _PARTS.fullmatch(text):
+            segments[-1].append(Part("field", text[1:-1], spaced))
+        elif text.strip():
+            segments[-1].append(Part("anchor", text.strip(), spaced or text[0].isspace()))
+        spaced = bool(segments[-1]) and (text in roles or text[-1:].isspace())
+    return Template(tuple(map(tuple, segments)), front, slot_length)
+
+
+@dataclass
+class Encoded:
+    """Token ids of one example, with the places of its fields' pieces."""
+
+    ids: list[int] = field(default_factory=list)
+    types: list[int] = field(default_factory=list)
+    slots: list[int] = field(default_factory=list)
+    answer: int = -1
+    places: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, ids: Sequence[int], kind: int, first_slot: int = -1) -> None:
+        """Appends ids of one token type; from `first_slot` on they are numbered pseudo tokens."""
+        self.ids += ids
+        self.types += [kind] * len(ids)
+        self.slots += (
+            range(first_slot, first_slot + len(ids)) if first_slot >= 0 else [-1] * len(ids)
+        )
+
+
+class Encoder:
+    """Lays examples out for one tokenizer: its special tokens, its spaces, its token types."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int):
+        self.tokenizer, self.max_length = tokenizer, max_length
+        self.mask: int = tokenizer.mask_token_id  # pyright: ignore[reportAttributeAccessIssue]
+        self.pad: int = tokenizer.pad_token_id  # pyright: ignore[reportAttributeAccessIssue]
+        self.unknown: int = tokenizer.unk_token_id  # pyright: ignore[reportAttributeAccessIssue]
+        self._spaces = self._ids("a") != self._ids(" a")
+        self._words: dict[str, Pieces] = {}
+
+    def _ids(self, text: str) -> Pieces:
+        return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]  # pyright: ignore
+
+    @cached_property
+    def frames(self) -> dict[int, tuple[list[Pieces], list[int]]]:
+        """Special tokens around one and two segments, and each segment's token type."""
+        one, two = self.tokenizer("a"), self.tokenizer("a", "a")
+        letter = self._ids("a")[0]
+        frames = {}
+        for encoding in (one, two):
+            ids: Pieces = encoding["input_ids"]  # pyright: ignore[reportAssignmentType]
+            places = [i for i, token in enumerate(ids) if token == letter]
+            bounds = [-1, *places, len(ids)]
+            frame = [ids[a + 1 : b] for a, b in zip(bounds, bounds[1:], strict=False)]
+            types = encoding.get("token_type_ids") or [0] * len(ids)
+            frames[len(places)] = (frame, [types[place] for place in places])
+        return frames
+
+    def pieces(self, text: str, spaced: bool) -> Pieces:
+        """Ids of a piece of text; byte-level tokenizers see the space before it."""
+        return self._ids(" " + text if spaced and self._spaces else text)
+
+    def word(self, word: str) -> Pieces:
+        """Ids of one word of a sentence given in words; never empty, so that labels keep places."""
+        if word not in self._words:
+            self._words[word] = self.pieces(word, spaced=True) or [self.unknown]
+        return self._words[word]
+
+    def check_template(self, template: Template) -> None:
+        """Raises DataError where the pattern alone leaves no room for text."""
+        fixed = len(self.lay_out(template, dict.fromkeys(template.fields, [])).ids)
+        if fixed >= self.max_length + template.pseudo_tokens:
+            raise DataError(
+                f"task.max_length={self.max_length} leaves no room for text: the pattern's own "
+                f"tokens are {fixed - template.pseudo_tokens}; raise task.max_length"
+            )
+
+    def lay_out(self, template: Template, fields: Mapping[str, str | Pieces]) -> Encoded:
+        """One example as ids: at most `max_length` of them, pseudo tokens not counted."""
+        segments = [
+            [(part, self._part(part, fields)) for part in segment] for segment in template.segments
+        ]
+        frame, types = self.frames[len(segments)]
+        used = sum(map(len, frame))
+        used += sum(len(ids) for s in segments for part, ids in s if part.role != "slot")
+        shortenable = [ids for s in segments for part, ids in s if part.role == "field"]
+        self._cut(shortenable, used - self.max_length)
+
+        encoded = Encoded()
+        placeholder = [self.unknown]
+        encoded.add(placeholder * template.front, types[0], 0)
+        encoded.add(frame[0], types[0])
+        slot = template.front
+        for segment, kind, after in zip(segments, types, frame[1:], strict=True):
+            for part, ids in segment:
+                if part.role == "slot":
+                    encoded.add(placeholder * template.slot_length, kind, slot)
+                    slot += template.slot_length
+                    continue
+                if part.role == "mask":
+                    encoded.answer = len(encoded.ids)
+                if part.role == "field":
+                    start = len(encoded.ids)
+                    encoded.places[part.text] = list(range(start, start + len(ids)))
+                encoded.add(ids, kind)
+            encoded.add(after, kind)
+        return encoded
+
+    def _part(self, part: Part, fields: Mapping[str, str | Pieces]) -> Pieces:
+        if part.role == "field":
+            value = fields[part.text]
+            return self.pieces(value, part.spaced) if isinstance(value, str) else list(value)
+        if part.role == "anchor":
+            return self.pieces(part.text, part.spaced)
+        return [self.mask] if part.role == "mask" else []
+
+    @staticmethod
+    def _cut(texts: list[Pieces], excess: int) -> None:
+        for _ in range(excess):
+            longest = max(texts, key=len, default=[])
+            if not longest:
+                return
+            longest.pop()

@@ -1,0 +1,277 @@
+"""The one training loop: jobs that share a backbone, a single run being a list of one."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import zip_longest
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+from ptbench.errors import Diverged
+from ptbench.inputs import IGNORE, Batch
+from ptbench.kinds import Features
+from ptbench.method import Adapted, forward
+from ptbench.templates import Encoder
+
+REPORT_EVERY = 10  # steps between looks at the loss, since a look waits for the device
+
+
+class Schedule(StrEnum):
+    """How the learning rate falls after the warm-up."""
+
+    linear = "linear"  # to zero at the last step
+    exponential = "exponential"  # by the factor 0.95 after each epoch
+    constant = "constant"
+
+
+class Precision(StrEnum):
+    """Of the forward pass; parameters and optimiser stay in fp32."""
+
+    fp32 = "no"
+    bf16 = "bf16"
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a job trains. Rates: `learning_rate` for what the method adds, `backbone_learning_rate`
+    for a backbone that trains (null: the same). `warmup` is a share of all steps; `clip` the
+    largest gradient norm; `accumulate` the parts in which a batch passes; `patience` the epochs
+    without gain after which to stop (null: never)."""
+
+    epochs: int
+    batch_size: int
+    accumulate: int
+    learning_rate: float
+    backbone_learning_rate: float | None
+    weight_decay: float
+    schedule: Schedule
+    warmup: float
+    clip: float
+    patience: int | None
+    precision: Precision
+    threads: int | None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One evaluation: the mean loss since the last, and the main score on the selection split."""
+
+    step: int
+    epoch: float
+    loss: float
+    score: float
+
+
+class Observer(Protocol):
+    """Who is told how a job goes."""
+
+    def stepped(self, step: int, loss: float) -> None: ...
+
+    def evaluated(self, point: Point) -> None: ...
+
+
+class Silent:
+    """An observer that looks away."""
+
+    def stepped(self, step: int, loss: float) -> None: ...
+
+    def evaluated(self, point: Point) -> None: ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """Encoded examples with what their predictions are scored against."""
+
+    features: list[Features]
+    references: list[Any]
+
+
+class Job:
+    """One model's way through its training data: its optimiser, schedule, order and best state."""
+
+    def __init__(
+        self,
+        model: Adapted,
+        encoder: Encoder,
+        train: Part,
+        select: Part,
+        training: Training,
+        seed: int,
+        accelerator: Accelerator,
+    ):
+        self.model, self.encoder, self.select, self.training = model, encoder, select, training
+        self.accelerator = accelerator
+        self.observer: Observer = Silent()
+        self.loader = _loader(model, encoder, train.features, training, seed)
+        self.steps_per_epoch = len(self.loader)
+        self.optimizer: Any = accelerator.prepare(_optimizer(model, training))
+        total = self.steps_per_epoch * training.epochs
+        self.schedule = _schedule(self.optimizer.optimizer, training, self.steps_per_epoch, total)
+        self.total_steps, self.step, self.finished = total, 0, False
+        self.train_seconds = 0.0
+        self.curve: list[Point] = []
+        self.best: Point | None = None
+        self.best_state: dict[str, Tensor] = {}
+        self._loss, self._counted = torch.zeros((), device=accelerator.device), 0
+        self._batches = self._endless()
+
+    def next_batch(self) -> list[tuple[Batch, float]]:
+        """The next batch in its parts, each with the factor that makes their losses a mean."""
+        parts = next(self._batches)
+        targets = sum(int((part.targets != IGNORE).sum()) for part in parts)
+        return [(part.to(self.accelerator.device), 1 / max(targets, 1)) for part in parts]
+
+    def _endless(self) -> Iterator[list[Batch]]:
+        while True:
+            yield from self.loader
+
+    def observe(self, loss: Tensor) -> None:
+        """Adds a part's loss to the mean that is reported."""
+        self._loss += loss.detach()
+
+    def update(self) -> None:
+        """One optimiser step on the gradients so far."""
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        nn.utils.clip_grad_norm_(parameters, self.training.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.schedule.step()
+        self.step += 1
+        self._counted += 1
+
+    def look(self) -> None:
+        """Reports the loss now and then, and evaluates at an epoch's end."""
+        if self.step % REPORT_EVERY == 0:
+            self.observer.stepped(self.step, self._mean_loss())
+        if self.step % self.steps_per_epoch == 0:
+            self._end_epoch()
+
+    def _mean_loss(self) -> float:
+        loss = self._loss.item() / max(self._counted, 1)
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"the loss is {loss} by step {self.step} of {self.total_steps}; lower "
+                f"train.learning_rate={self.training.learning_rate:g} or raise train.warmup="
+                f"{self.training.warmup:g}"
+            )
+        return loss
+
+    def _end_epoch(self) -> None:
+        loss = self._mean_loss()
+        kind = self.model.kind
+        found = predict(self.model, self.encoder, self.select.features, self.training.batch_size)
+        score = kind.score(found, self.select.references)[kind.main_metric]
+        point = Point(self.step, self.step / self.steps_per_epoch, loss, score)
+        self.curve.append(point)
+        if self.best is None or score > self.best.score:
+            self.best, self.best_state = point, self.model.trained_state()
+        self.observer.evaluated(point)
+        self._loss.zero_()
+        self._counted = 0
+        waited = (self.step - self.best.step) / self.steps_per_epoch
+        patience = self.training.patience
+        exhausted = patience is not None and waited >= patience
+        self.finished = self.step >= self.total_steps or exhausted
+
+
+def fit(jobs: Sequence[Job], accelerator: Accelerator) -> None:
+    """Trains all jobs to their ends, each to the state of its best epoch.
+
+    Raises Diverged where a loss is not a number.
+    """
+    while live := [job for job in jobs if not job.finished]:
+        started = time.perf_counter()
+        for job in live:
+            job.model.train()
+        for parts in zip_longest(*(job.next_batch() for job in live)):
+            present = [(job, *part) for job, part in zip(live, parts, strict=True) if part]
+            with accelerator.autocast():
+                logits = forward([job.model for job, *_ in present], [b for _, b, _ in present])
+            losses = [
+                job.model.kind.loss(logit.float(), batch) * factor
+                for logit, (job, batch, factor) in zip(logits, present, strict=True)
+            ]
+            accelerator.backward(torch.stack(losses).sum())
+            for loss, (job, *_) in zip(losses, present, strict=True):
+                job.observe(loss)
+        for job in live:
+            job.update()
+        seconds = (time.perf_counter() - started) / len(live)
+        for job in live:
+            job.train_seconds += seconds
+            job.look()
+    for job in jobs:
+        job.model.restore(job.best_state)
+
+
+@torch.no_grad()
+def predict(
+    model: Adapted, encoder: Encoder, features: Sequence[Features], batch_size: int
+) -> list[Any]:
+    """Predictions in the order of the features, made in batches of like length."""
+    model.eval()
+    device = next(model.parameters()).device
+    order = sorted(range(len(features)), key=lambda i: len(features[i]))
+    found: list[Any] = [None] * len(features)
+    for start in range(0, len(order), batch_size):
+        places = order[start : start + batch_size]
+        some = [features[place] for place in places]
+        batch = model.kind.collate(some, encoder).to(device)
+        for place, prediction in zip(places, model.kind.predict(model(batch), batch), strict=True):
+            found[place] = prediction
+    return found
+
+
+def _loader(
+    model: Adapted, encoder: Encoder, features: list[Features], training: Training, seed: int
+) -> DataLoader[Any]:
+    """Shuffled batches of like length, each cut into the parts that pass one by one."""
+
+    def collate(some: list[Features]) -> list[Batch]:
+        size = math.ceil(len(some) / training.accumulate)
+        parts = [some[i : i + size] for i in range(0, len(some), size)]
+        return [model.kind.collate(part, encoder) for part in parts]
+
+    lengths = [len(f) for f in features]
+    order = torch.Generator().manual_seed(seed)
+    sampler = LengthGroupedSampler(training.batch_size, lengths=lengths, generator=order)
+    return DataLoader(
+        features,  # pyright: ignore[reportArgumentType]
+        batch_size=training.batch_size,
+        sampler=sampler,
+        collate_fn=collate,
+    )
+
+
+def _optimizer(model: Adapted, training: Training) -> torch.optim.AdamW:
+    own = [p for p in model.own() if p.requires_grad]
+    groups: list[dict[str, Any]] = [{"params": own, "lr": training.learning_rate}]
+    if backbone := [p for p in model.pretrained() if p.requires_grad]:
+        rate = training.backbone_learning_rate
+        groups.append({"params": backbone, "lr": training.learning_rate if rate is None else rate})
+    return torch.optim.AdamW(groups, weight_decay=training.weight_decay)
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, training: Training, per_epoch: int, total: int
+) -> LambdaLR:
+    warmup = round(training.warmup * total)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        if training.schedule is Schedule.exponential:
+            return 0.95 ** (step // per_epoch)
+        if training.schedule is Schedule.constant:
+            return 1.0
+        return max(0.0, (total - step) / max(total - warmup, 1))
+
+    return LambdaLR(optimizer, factor)
