@@ -112,7 +112,9 @@ class Backbone(nn.Module):
     ) -> Float[Tensor, "rows tokens width"]:
         """The output of the whole embedding block."""
         return self.model.embeddings(
-            inputs_embeds=words, **self._accepted(token_type_ids=types, position_ids=positions)
+            None,
+            inputs_embeds=words,
+            **self._accepted(token_type_ids=types, position_ids=positions),
         )
 
     def forward(self, inputs: Inputs) -> Float[Tensor, "rows tokens width"]:

@@ -15,11 +15,10 @@ def parameters(model: Adapted) -> dict[str, int]:
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     unfolded = sum(p.numel() for p in encoder.parameters()) if encoder else 0
     folded = encoder.length * encoder.width if encoder else 0
-    everything = sum(p.numel() for p in (*model.pretrained(), *model.own()))
     return {
         "trainable_parameters": trained,
         "stored_parameters": trained - unfolded + folded,
-        "total_parameters": everything,
+        "total_parameters": sum(p.numel() for p in model.parameters()),
     }
 
 

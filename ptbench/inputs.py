@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +32,7 @@ class Batch:
         """The places that hold neither padding nor a pseudo token."""
         return self.mask & (self.slots < 0)
 
-    def to(self, device: torch.device) -> Self:
+    def to(self, device: torch.device) -> "Batch":
         moved: dict[str, Any] = {
             f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)
         }

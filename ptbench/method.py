@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -43,14 +43,12 @@ class Adapted(nn.Module):
                     seen.add(id(parameter))
                     yield parameter
 
-    def own(self) -> Iterator[nn.Parameter]:
-        """The parameters that the method adds: its prompt's and its head's."""
+    def new_head(self) -> Iterator[nn.Parameter]:
+        """The head's parameters that do not come with the backbone."""
         pretrained = {id(parameter) for parameter in self.pretrained()}
-        for parameter in (*self.prompt.parameters(), *self.head.parameters()):
-            if id(parameter) not in pretrained:
-                yield parameter
+        return (p for p in self.head.parameters() if id(p) not in pretrained)
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "Adapted":
         super().train(mode)
         self.backbone.train(mode and self.backbone_dropout)
         return self

@@ -41,8 +41,8 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True)
 class Training:
-    """How a job trains. Rates: `learning_rate` for what the method adds, `backbone_learning_rate`
-    for a backbone that trains (null: the same). `warmup` is a share of all steps; `clip` the
+    """How a job trains. Rates: `learning_rate`, and where they are not null `head_learning_rate` for
+    a new head and `backbone_learning_rate` for a backbone that trains. `warmup` is a share of all steps; `clip` the
     largest gradient norm; `accumulate` the parts in which a batch passes; `patience` the epochs
     without gain after which to stop (null: never)."""
 
@@ -50,6 +50,7 @@ class Training:
     batch_size: int
     accumulate: int
     learning_rate: float
+    head_learning_rate: float | None
     backbone_learning_rate: float | None
     weight_decay: float
     schedule: Schedule
@@ -252,11 +253,17 @@ def _loader(
 
 
 def _optimizer(model: Adapted, training: Training) -> torch.optim.AdamW:
-    own = [p for p in model.own() if p.requires_grad]
-    groups: list[dict[str, Any]] = [{"params": own, "lr": training.learning_rate}]
-    if backbone := [p for p in model.pretrained() if p.requires_grad]:
-        rate = training.backbone_learning_rate
-        groups.append({"params": backbone, "lr": training.learning_rate if rate is None else rate})
+    parts = (
+        (model.prompt.parameters(), None),
+        (model.new_head(), training.head_learning_rate),
+        (model.pretrained(), training.backbone_learning_rate),
+    )
+    groups: list[dict[str, Any]] = []
+    for parameters, rate in parts:
+        if trained := [p for p in parameters if p.requires_grad]:
+            groups.append(
+                {"params": trained, "lr": training.learning_rate if rate is None else rate}
+            )
     return torch.optim.AdamW(groups, weight_decay=training.weight_decay)
 
 

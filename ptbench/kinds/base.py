@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import evaluate
 import torch
@@ -69,11 +69,11 @@ class Kind(ABC):
     front: int = 0
     slot_length: int = 1
 
-    def in_front(self, pseudo_tokens: int) -> Self:
+    def in_front(self, pseudo_tokens: int) -> "Kind":
         """The same kind with pseudo tokens before the text."""
         return replace(self, front=pseudo_tokens)
 
-    def patterned(self, slot_length: int) -> Self:
+    def patterned(self, slot_length: int) -> "Kind":
         """The same kind read through its pattern, `slot_length` pseudo tokens for each `[P]`."""
         plain = self.pattern.replace("[MASK]", "")
         return replace(self, text=plain, slot_length=slot_length)
