@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -26,10 +26,13 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 from transformers.modeling_outputs import BaseModelOutput
+from transformers.utils.logging import disable_progress_bar
 
 from ptbench.attention import NAMES, Injection, inject
 from ptbench.errors import BackboneError, did_you_mean
 from ptbench.inputs import Batch, Inputs
+
+disable_progress_bar()  # a cell has one bar, its own
 
 
 class Pooling(StrEnum):
@@ -41,7 +44,10 @@ class Pooling(StrEnum):
 
 
 class Backbone(nn.Module):
-    """A pretrained encoder behind one interface: `Inputs` in, hidden states out."""
+    """A pretrained encoder behind one interface: `Inputs` in, hidden states out.
+
+    `made` names the parameters that the checkpoint did not hold, such as RoBERTa's pooler.
+    """
 
     def __init__(
         self,
@@ -49,10 +55,11 @@ class Backbone(nn.Module):
         tokenizer: PreTrainedTokenizerBase,
         pooling: Pooling,
         lm_loader: Callable[[], PreTrainedModel] | None,
+        made: Collection[str] = (),
     ):
         super().__init__()
         self.model, self.tokenizer, self.pooling = model, tokenizer, pooling
-        self._lm_loader = lm_loader
+        self._lm_loader, self.made = lm_loader, frozenset(made)
         self.words: nn.Embedding = model.get_input_embeddings()  # pyright: ignore[reportAttributeAccessIssue]
         self.injection: Injection = inject(model, self.words.embedding_dim)
         self._accepts = set(inspect.signature(model.forward).parameters)
@@ -220,9 +227,9 @@ class Pretrained(Model):
             "attn_implementation": NAMES[self.attention],
             "dtype": torch.float32,
         }
-        model = AutoModel.from_pretrained(source, **options)
+        model, loading = AutoModel.from_pretrained(source, output_loading_info=True, **options)
         if self.gradient_checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            model.activation_checkpointing_enable({"use_reentrant": False})
 
         def language_model() -> PreTrainedModel:
             lm, loading = AutoModelForMaskedLM.from_pretrained(
@@ -235,7 +242,8 @@ class Pretrained(Model):
                 )
             return lm
 
-        return Backbone(model, tokenizer, self.pooling, language_model if self.lm_head else None)
+        lm_loader = language_model if self.lm_head else None
+        return Backbone(model, tokenizer, self.pooling, lm_loader, loading["missing_keys"])
 
     def folder(self) -> str | None:
         """The local folder that `name` is, None for a name on the hub."""

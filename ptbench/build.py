@@ -17,6 +17,8 @@ def build(node: DictConfig, name: str, base: type[T]) -> T:
 
     Raises ConfigError naming the key for a misspelt key, a missing or wrongly typed value.
     """
+    if not isinstance(node, DictConfig):
+        raise ConfigError(f"{name}={node!r}: one value in place of a group; set {name}.<key>=")
     cls = _target(node, name)
     if not (is_dataclass(cls) and isinstance(cls, type) and issubclass(cls, base)):
         raise ConfigError(f"{name}._target_={node._target_} is not a {base.__name__}")

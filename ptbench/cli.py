@@ -2,13 +2,14 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from ptbench.errors import PtbenchError
+from ptbench.errors import PtbenchError, did_you_mean
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,7 +29,7 @@ def run(context: typer.Context) -> None:
 
     Everything after `run` is Hydra's: overrides, `-m` for a multirun, `--help` for all settings.
     """
-    from hydra.errors import HydraException
+    from hydra.errors import HydraException, MissingConfigException
     from omegaconf.errors import OmegaConfBaseException
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # faults reach us whole; we say them in one line
@@ -37,8 +38,10 @@ def run(context: typer.Context) -> None:
 
     try:
         hydra_main()
+    except MissingConfigException as error:
+        raise PtbenchError(_no_such_choice(error) or _plain(error)) from error
     except (HydraException, OmegaConfBaseException) as error:
-        raise PtbenchError(_plain(error)) from error
+        raise PtbenchError(_no_such_key(error) or _plain(error)) from error
 
 
 @app.command()
@@ -80,6 +83,25 @@ def doctor(
 def _say(files: list[Path]) -> None:
     for file in files:
         Console().print(f"wrote {os.path.relpath(file)}", highlight=False, soft_wrap=True)
+
+
+def _no_such_choice(error: Any) -> str | None:
+    """What to say of a method, task, model or sweep that has no file."""
+    group, _, name = str(error.missing_cfg_file).rpartition("/")
+    if not (group and error.options):
+        return None
+    hint = did_you_mean(name, error.options)
+    return f"{group}={name}: there is no such file in {group}; {hint} (`ptbench list {group}`)"
+
+
+def _no_such_key(error: BaseException) -> str | None:
+    """What to say of a key that the config does not have."""
+    cause = error.__cause__
+    key, node = getattr(cause, "full_key", None), getattr(cause, "parent_node", None)
+    if key is None or not isinstance(node, Mapping):
+        return None
+    known = [name for name in map(str, node) if not name.startswith("_")]
+    return f"{key}: no such setting; {did_you_mean(str(key).rpartition('.')[2], known)}"
 
 
 def _plain(error: BaseException) -> str:

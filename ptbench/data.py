@@ -15,7 +15,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Data:
-    """Where data come from (`root` null: the hub) and how many rows of train are used (null: all)."""
+    """Where data come from, and how many rows of train are used.
+
+    `root` null reads the hub, `train_rows` null takes all.
+    """
 
     root: str | None
     train_rows: int | None

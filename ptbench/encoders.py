@@ -6,12 +6,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ptbench.errors import ConfigError
+
 
 class Encoder(nn.Module, ABC):
     """Gives the rows of a prompt, all of them, the same for every example."""
 
     def __init__(self, length: int, width: int):
         super().__init__()
+        if length < 1:
+            raise ConfigError(f"the prompt has {length} pseudo tokens: it needs 1 or more")
         self.length, self.width = length, width
 
     @abstractmethod

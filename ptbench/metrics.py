@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import evaluate
-from datasets import Features, Value
-from datasets import Sequence as ListOf
+from datasets import Features, List, Value
 from seqeval.metrics import f1_score as entity_f1
 from seqeval.metrics import precision_score, recall_score
 from sklearn.metrics import accuracy_score, f1_score
@@ -24,7 +23,7 @@ class Accuracy(evaluate.Metric):
     def _info(self) -> evaluate.MetricInfo:
         return _info("accuracy", Value("int64"))
 
-    def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def _compute(self, *, predictions: Any = None, references: Any = None) -> dict[str, float]:
         return {"accuracy": float(accuracy_score(references, predictions))}
 
 
@@ -34,8 +33,8 @@ class MacroF1(evaluate.Metric):
     def _info(self) -> evaluate.MetricInfo:
         return _info("macro F1", Value("int64"))
 
-    def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        score = f1_score(references, predictions, average="macro", zero_division=0)
+    def _compute(self, *, predictions: Any = None, references: Any = None) -> dict[str, float]:
+        score: Any = f1_score(references, predictions, average="macro", zero_division=0)  # pyright: ignore[reportArgumentType]  # stubs know only its names
         return {"macro_f1": float(score)}
 
 
@@ -43,16 +42,14 @@ class EntityF1(evaluate.Metric):
     """Micro F1, precision and recall of whole spans, as conlleval counts them."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return _info("entity F1", ListOf(Value("string")))
+        return _info("entity F1", List(Value("string")))
 
-    def _compute(
-        self, predictions: Sequence[list[str]], references: Sequence[list[str]]
-    ) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        gold, found = list(references), list(predictions)
+    def _compute(self, *, predictions: Any = None, references: Any = None) -> dict[str, float]:
+        scores: dict[str, Any] = {"f1": entity_f1, "precision": precision_score}
+        scores["recall"] = recall_score
         return {
-            "f1": float(entity_f1(gold, found, zero_division=0)),
-            "precision": float(precision_score(gold, found, zero_division=0)),
-            "recall": float(recall_score(gold, found, zero_division=0)),
+            name: float(score(references, predictions, zero_division=0))
+            for name, score in scores.items()
         }
 
 

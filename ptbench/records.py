@@ -82,7 +82,7 @@ def reserve(file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with _draft(file).open("wb") as stream:
-            os.posix_fallocate(stream.fileno(), 0, RESERVED)
+            stream.write(bytes(RESERVED))  # not posix_fallocate, which macOS lacks
     except OSError as error:
         raise RecordError(f"no room for {file}: {error.strerror}; free some disk space") from error
 
@@ -98,7 +98,7 @@ def write(file: Path, record: Mapping[str, Any]) -> None:
             stream.truncate()
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(draft, file)
+        draft.replace(file)
     except OSError as error:
         raise RecordError(
             f"{file} could not be written: {error.strerror}; free some disk space and run again"

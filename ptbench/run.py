@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import distributions
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -16,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from ptbench import records
-from ptbench.errors import Diverged, PtbenchError
+from ptbench.errors import ConfigError, Diverged, PtbenchError
 from ptbench.paths import CONF, ROOT
 
 LOGGER = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
 def main(config: DictConfig) -> None:
     """Runs one cell, unless its record is there or another process is at it."""
     names = dict(config.cell)
-    name = f"{names['task']} {names['model']} {names['method']} seed {names['seed']}"
+    name = _name(names)
     from ptbench.cell import Cell  # late: torch and transformers take seconds
 
     cell = build_cell(config)
@@ -47,7 +48,7 @@ def main(config: DictConfig) -> None:
                 return
             records.reserve(file)
             head = {"hash": hash8, "cell": names, "config": resolved}
-            with _recorded(file, head, identity) as record:
+            with _recorded(file, head, identity, config.data.root) as record:
                 _train(cell, config, name, record)
             scores = next(iter(record["scores"].values()))
             LOGGER.info("%s: %s", name, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
@@ -55,8 +56,14 @@ def main(config: DictConfig) -> None:
         LOGGER.info("%s; skipped", busy)
 
 
+def _name(cell: dict[str, Any]) -> str:
+    return f"{cell['task']} {cell['model']} {cell['method']} seed {cell['seed']}"
+
+
 def build_cell(config: DictConfig) -> Any:
     """The cell's parts as checked dataclasses. Raises ConfigError naming a wrong key."""
+    if type(config.seed) is not int or config.seed < 0:
+        raise ConfigError(f"seed={config.seed!r} is not a whole number of 0 or more")
     from ptbench.backbones import Model
     from ptbench.build import build
     from ptbench.cell import Cell
@@ -84,7 +91,16 @@ def portable(config: DictConfig) -> dict[str, Any]:
         resolved.pop(node, None)
     if resolved["data"]["root"] is not None:
         resolved["data"]["root"] = "local"
-    return resolved
+    return _placeless(resolved)
+
+
+def _placeless(value: Any) -> Any:
+    """The value with every absolute path in it replaced by "local"."""
+    if isinstance(value, dict):
+        return {key: _placeless(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_placeless(inner) for inner in value]
+    return "local" if isinstance(value, str) and value.startswith(("/", "~")) else value
 
 
 def _train(cell: Any, config: DictConfig, name: str, record: dict[str, Any]) -> None:
@@ -139,22 +155,34 @@ class Watch:
 
 @contextmanager
 def _recorded(
-    file: Any, head: dict[str, Any], identity: dict[str, str]
+    file: Path, head: dict[str, Any], identity: dict[str, str], root: str | None
 ) -> Iterator[dict[str, Any]]:
     """Writes the record whatever happens: what went wrong is recorded, then raised."""
     record: dict[str, Any] = {**head, "status": "done", "error": None}
+    origin = provenance(identity)  # now, as the checkout may change while the cell trains
     started = time.perf_counter()
     try:
         yield record
     except BaseException as error:
         record["status"] = _status(error)
         short = isinstance(error, PtbenchError | KeyboardInterrupt)
-        record["error"] = str(error) if short else traceback.format_exc()
+        record["error"] = _nameless(str(error) if short else traceback.format_exc(), root)
+        LOGGER.error("%s: %s: %s", _name(record["cell"]), record["status"], error)
         raise
     finally:
-        record["provenance"] = provenance(identity, record.pop("device", None))
-        record["provenance"]["seconds"] = time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        record["provenance"] = {**origin, "device": record.pop("device", None), "seconds": seconds}
         records.write(file, record)
+
+
+def _nameless(text: str, root: str | None) -> str:
+    """The text without the folders of this machine, which may name its user."""
+    folders = {str(ROOT): ".", sys.prefix: "<python>", str(Path.home()): "~"}
+    if root is not None and Path(root).is_absolute():
+        folders[root] = "<data.root>"
+    for folder in sorted((f for f in folders if f != "/"), key=len, reverse=True):
+        text = text.replace(folder, folders[folder])
+    return text
 
 
 def _status(error: BaseException) -> str:
@@ -167,30 +195,35 @@ def _status(error: BaseException) -> str:
     return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
 
 
-def provenance(identity: dict[str, str], device: str | None) -> dict[str, Any]:
+def provenance(identity: dict[str, str]) -> dict[str, Any]:
     """Where a record comes from, without naming a machine, a user or a folder."""
     overrides = [
-        "data.root=<folder>" if override.startswith("data.root=") else override
-        for override in HydraConfig.get().overrides.task
+        f"{key}=<folder>" if key.endswith("data.root") or value.startswith(("/", "~")) else whole
+        for whole in HydraConfig.get().overrides.task
+        for key, _, value in [whole.replace("'", "").replace('"', "").partition("=")]
     ]
+    changes = _git("status", "--porcelain", "--", *CODE)
     packages = {d.name: d.version for d in distributions() if d.name in PACKAGES}
-    code = ("ptbench", "methods", "tasks", "conf", "sweeps")
     return {
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--", *code)),
+        "dirty": None if changes is None else bool(changes),
         "command": " ".join(["ptbench run", *overrides]),
         "packages": dict(sorted(packages.items())),
-        "device": device,
         **identity,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
+CODE = ("ptbench", "methods", "tasks", "conf", "sweeps")
 PACKAGES = {"torch", "transformers", "datasets", "accelerate", "numpy", "tokenizers"}
 
 
 def _git(*arguments: str) -> str | None:
-    found = subprocess.run(
-        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    """What git says of the checkout; None where there is no git or no checkout."""
+    try:
+        found = subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
     return found.stdout.strip() if found.returncode == 0 else None

@@ -1,4 +1,4 @@
-"""A task: a data set as a declaration of where its rows are, what they ask, and what is reported."""
+"""A task: a data set as a declaration of where its rows are, what they ask, what is reported."""
 
 import random
 from dataclasses import dataclass

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 from transformers import PreTrainedTokenizerBase
@@ -110,7 +111,7 @@ class Encoder:
             ids: Pieces = encoding["input_ids"]  # pyright: ignore[reportAssignmentType]
             places = [i for i, token in enumerate(ids) if token == letter]
             bounds = [-1, *places, len(ids)]
-            frame = [ids[a + 1 : b] for a, b in zip(bounds, bounds[1:], strict=False)]
+            frame = [ids[a + 1 : b] for a, b in pairwise(bounds)]
             types = encoding.get("token_type_ids") or [0] * len(ids)
             frames[len(places)] = (frame, [types[place] for place in places])
         return frames
@@ -127,7 +128,7 @@ class Encoder:
 
     def check_template(self, template: Template) -> None:
         """Raises DataError where the pattern alone leaves no room for text."""
-        fixed = len(self.lay_out(template, dict.fromkeys(template.fields, [])).ids)
+        fixed = len(self.lay_out(template, {name: [] for name in template.fields}).ids)
         if fixed >= self.max_length + template.pseudo_tokens:
             raise DataError(
                 f"task.max_length={self.max_length} leaves no room for text: the pattern's own "

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from ptbench.errors import Diverged
+from ptbench.errors import ConfigError, Diverged
 from ptbench.inputs import IGNORE, Batch
 from ptbench.kinds import Features
 from ptbench.method import Adapted, forward
@@ -41,10 +41,13 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True)
 class Training:
-    """How a job trains. Rates: `learning_rate`, and where they are not null `head_learning_rate` for
-    a new head and `backbone_learning_rate` for a backbone that trains. `warmup` is a share of all steps; `clip` the
-    largest gradient norm; `accumulate` the parts in which a batch passes; `patience` the epochs
-    without gain after which to stop (null: never)."""
+    """How a job trains.
+
+    Rates: `learning_rate`, and where they are not null `head_learning_rate` for a new head and
+    `backbone_learning_rate` for a backbone that trains. `warmup` is a share of all steps, `clip`
+    the largest gradient norm, `accumulate` the number of parts in which a batch passes, `patience`
+    the epochs without gain after which to stop (null: never).
+    """
 
     epochs: int
     batch_size: int
@@ -59,6 +62,18 @@ class Training:
     patience: int | None
     precision: Precision
     threads: int | None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate", "patience", "threads"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ConfigError(f"train.{name}={value}: must be 1 or more")
+        for name in ("learning_rate", "head_learning_rate", "backbone_learning_rate", "clip"):
+            if (value := getattr(self, name)) is not None and not value > 0:
+                raise ConfigError(f"train.{name}={value:g}: must be above 0")
+        if not self.weight_decay >= 0:
+            raise ConfigError(f"train.weight_decay={self.weight_decay:g}: must be 0 or more")
+        if not 0 <= self.warmup <= 1:
+            raise ConfigError(f"train.warmup={self.warmup:g}: a share of all steps, from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -95,6 +110,14 @@ class Part:
     references: list[Any]
 
 
+@dataclass(frozen=True)
+class MicroBatch:
+    """A part of a batch, with the factor that makes the sum of the parts' losses a mean."""
+
+    batch: Batch
+    factor: float
+
+
 class Job:
     """One model's way through its training data: its optimiser, schedule, order and best state."""
 
@@ -124,11 +147,12 @@ class Job:
         self._loss, self._counted = torch.zeros((), device=accelerator.device), 0
         self._batches = self._endless()
 
-    def next_batch(self) -> list[tuple[Batch, float]]:
-        """The next batch in its parts, each with the factor that makes their losses a mean."""
+    def next_batch(self) -> list[MicroBatch]:
+        """The next batch in the parts in which it passes."""
         parts = next(self._batches)
         targets = sum(int((part.targets != IGNORE).sum()) for part in parts)
-        return [(part.to(self.accelerator.device), 1 / max(targets, 1)) for part in parts]
+        device = self.accelerator.device
+        return [MicroBatch(part.to(device), 1 / max(targets, 1)) for part in parts]
 
     def _endless(self) -> Iterator[list[Batch]]:
         while True:
@@ -158,15 +182,19 @@ class Job:
     def _mean_loss(self) -> float:
         loss = self._loss.item() / max(self._counted, 1)
         if not math.isfinite(loss):
-            raise Diverged(
-                f"the loss is {loss} by step {self.step} of {self.total_steps}; lower "
-                f"train.learning_rate={self.training.learning_rate:g} or raise train.warmup="
-                f"{self.training.warmup:g}"
-            )
+            raise self._diverged(f"the loss is {loss}")
         return loss
+
+    def _diverged(self, sign: str) -> Diverged:
+        return Diverged(
+            f"{sign} by step {self.step} of {self.total_steps}; lower train.learning_rate="
+            f"{self.training.learning_rate:g} or raise train.warmup={self.training.warmup:g}"
+        )
 
     def _end_epoch(self) -> None:
         loss = self._mean_loss()
+        if not all(bool(p.isfinite().all()) for p in self.model.parameters() if p.requires_grad):
+            raise self._diverged("a weight is no longer finite")
         kind = self.model.kind
         found = predict(self.model, self.encoder, self.select.features, self.training.batch_size)
         score = kind.score(found, self.select.references)[kind.main_metric]
@@ -193,15 +221,15 @@ def fit(jobs: Sequence[Job], accelerator: Accelerator) -> None:
         for job in live:
             job.model.train()
         for parts in zip_longest(*(job.next_batch() for job in live)):
-            present = [(job, *part) for job, part in zip(live, parts, strict=True) if part]
+            present = [(job, part) for job, part in zip(live, parts, strict=True) if part]
             with accelerator.autocast():
-                logits = forward([job.model for job, *_ in present], [b for _, b, _ in present])
+                logits = forward([job.model for job, _ in present], [p.batch for _, p in present])
             losses = [
-                job.model.kind.loss(logit.float(), batch) * factor
-                for logit, (job, batch, factor) in zip(logits, present, strict=True)
+                job.model.kind.loss(logit, part.batch) * part.factor
+                for logit, (job, part) in zip(logits, present, strict=True)
             ]
             accelerator.backward(torch.stack(losses).sum())
-            for loss, (job, *_) in zip(losses, present, strict=True):
+            for loss, (job, _) in zip(losses, present, strict=True):
                 job.observe(loss)
         for job in live:
             job.update()
@@ -264,7 +292,7 @@ def _optimizer(model: Adapted, training: Training) -> torch.optim.AdamW:
             groups.append(
                 {"params": trained, "lr": training.learning_rate if rate is None else rate}
             )
-    return torch.optim.AdamW(groups, weight_decay=training.weight_decay)
+    return torch.optim.AdamW(groups, weight_decay=training.weight_decay, fused=True)
 
 
 def _schedule(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ptbench.data import Made, Source
-from ptbench.kinds import Labelling, Kind
+from ptbench.kinds import Kind, Labelling
 from ptbench.task import Task
 from tasks.pocket import entities
 

@@ -139,8 +139,9 @@ class Kind(ABC):
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Sum of the cross-entropies of all targets; the loop divides by their number."""
+        scores = logits.to(torch.promote_types(logits.dtype, torch.float32)).flatten(0, -2)
         return F.cross_entropy(
-            logits.flatten(0, -2), batch.targets.flatten(), ignore_index=IGNORE, reduction="sum"
+            scores, batch.targets.flatten(), ignore_index=IGNORE, reduction="sum"
         )
 
     def score(self, predictions: list[Any], references: list[Any]) -> dict[str, float]:
