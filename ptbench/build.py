@@ -12,7 +12,7 @@ from ptbench.errors import ConfigError, did_you_mean
 T = TypeVar("T")
 
 
-def build(node: DictConfig, name: str, base: type[T]) -> T:
+def build(node: object, name: str, base: type[T]) -> T:
     """The dataclass at `node._target_`, filled from the node.
 
     Raises ConfigError naming the key for a misspelt key, a missing or wrongly typed value.

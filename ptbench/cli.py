@@ -62,6 +62,20 @@ def plot(sweep: Sweep) -> None:
     _say(plots.plot(records.load(sweep), sweeps.find(sweep)))
 
 
+@app.command()
+def tune(
+    sweep: Sweep,
+    also: Annotated[
+        list[str] | None, typer.Option(help="task=other: give a task what was found for another.")
+    ] = None,
+) -> None:
+    """Write the best learning rates of a search to conf/tuned, where runs of its cells find them."""
+    from ptbench import tuning
+
+    pairs = dict(pair.split("=", 1) for pair in also or [])
+    _say(tuning.write(sweep, pairs))
+
+
 @app.command("list")
 def list_(group: Annotated[str | None, typer.Argument()] = None) -> None:
     """Name all methods, tasks, models, sweeps and other choices, with one line each."""

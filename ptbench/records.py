@@ -87,6 +87,11 @@ def reserve(file: Path) -> None:
         raise RecordError(f"no room for {file}: {error.strerror}; free some disk space") from error
 
 
+def release(file: Path) -> None:
+    """Gives the reserved room back."""
+    _draft(file).unlink(missing_ok=True)
+
+
 def write(file: Path, record: Mapping[str, Any]) -> None:
     """Writes into the reserved room, then puts the file in place in one step."""
     text = json.dumps({"version": VERSION, **record}, indent=1, allow_nan=False) + "\n"

@@ -166,13 +166,17 @@ def _recorded(
     except BaseException as error:
         record["status"] = _status(error)
         short = isinstance(error, PtbenchError | KeyboardInterrupt)
-        record["error"] = _nameless(str(error) if short else traceback.format_exc(), root)
-        LOGGER.error("%s: %s: %s", _name(record["cell"]), record["status"], error)
+        said = str(error) or type(error).__name__
+        record["error"] = _nameless(said if short else traceback.format_exc(), root)
+        LOGGER.error("%s: %s: %s", _name(record["cell"]), record["status"], said)
         raise
     finally:
         seconds = time.perf_counter() - started
         record["provenance"] = {**origin, "device": record.pop("device", None), "seconds": seconds}
-        records.write(file, record)
+        if record["status"] != "done" and records.finished(file):
+            records.release(file)  # a rerun that fails leaves the result that was there
+        else:
+            records.write(file, record)
 
 
 def _nameless(text: str, root: str | None) -> str:

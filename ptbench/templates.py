@@ -176,6 +176,7 @@ class Encoder:
 
     @staticmethod
     def _cut(texts: list[Pieces], excess: int) -> None:
+        texts = sorted(texts, key=len)  # of equals tokenizers cut the one that was shorter
         for _ in range(excess):
             longest = max(texts, key=len, default=[])
             if not longest:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import evaluate
 import torch
@@ -69,6 +69,8 @@ class Kind(ABC):
     front: int = 0
     slot_length: int = 1
 
+    reads: ClassVar[str] = "a text"
+
     def in_front(self, pseudo_tokens: int) -> "Kind":
         """The same kind with pseudo tokens before the text."""
         return replace(self, front=pseudo_tokens)
@@ -106,8 +108,14 @@ class Kind(ABC):
                 raise DataError(f"column '{name}' is missing; it has {', '.join(example)}")
         for name in parse(self.text).fields:
             value = example[name]
+            if not self.readable(value):
+                raise DataError(f"'{name}' is {str(value)[:40]!r}, not {self.reads}")
             if not (value.strip() if isinstance(value, str) else value):
                 raise DataError(f"'{name}' is empty; drop the row or give it a text")
+
+    def readable(self, value: Any) -> bool:
+        """Whether a field's value is what this kind reads."""
+        return isinstance(value, str)
 
     def label(self, value: Any) -> int:
         """The number of a label given by number or by name."""

@@ -1,7 +1,7 @@
 """A label for every word, on its first piece; whole entities are scored."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import evaluate
 from jaxtyping import Float
@@ -48,6 +48,11 @@ class Labelling(Kind):
     target: str = "ner_tags"
     metrics: tuple[type[evaluate.Metric], ...] = (EntityF1,)
     main_metric: str = "f1"
+
+    reads: ClassVar[str] = "a list of words"
+
+    def readable(self, value: Any) -> bool:
+        return isinstance(value, list) and all(isinstance(word, str) for word in value)
 
     def check(self, example: Example) -> None:
         super().check(example)

@@ -1,1 +1,1 @@
-"""Made-up English sentences for trials on a laptop: no download, real words, a few seconds a cell."""
+"""Made-up English sentences for trials on a laptop: real words, no download, seconds a cell."""

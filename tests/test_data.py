@@ -1,0 +1,98 @@
+"""Rows from local files: which are trained on, which choose, which are reported."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ptbench import listing
+from ptbench.data import Hub
+from ptbench.errors import DataError
+from ptbench.task import Splits
+from tests.runs import built, reviews, write_rows
+
+REAL = os.environ.get("PTBENCH_DATA")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_rows(tmp_path / "sst2" / "train.jsonl", reviews(50))
+    write_rows(tmp_path / "sst2" / "validation.jsonl", reviews(8))
+    return tmp_path
+
+
+def splits(root: Path, *overrides: str) -> Splits:
+    cell = built("task=sst2", "model=tiny", f"data.root={root}", *overrides)
+    return cell.task.splits(cell.data, cell.protocol)
+
+
+def texts(rows: list[dict[str, str]]) -> list[str]:
+    return [row["sentence"] for row in rows]
+
+
+def test_fair_holds_rows_of_train_out_where_no_other_split_can_choose(root: Path) -> None:
+    found = splits(root)
+    assert (found.select_name, found.report_name) == ("held out", "validation")
+    assert (len(found.train), len(found.select), len(found.report)) == (40, 10, 8)
+    both = texts(found.train) + texts(found.select)
+    assert sorted(both) == sorted(texts(reviews(50)))
+
+
+def test_paper_chooses_on_the_reported_split_and_trains_on_all(root: Path) -> None:
+    found = splits(root, "protocol=paper")
+    assert (found.select_name, found.report_name) == ("validation", "validation")
+    assert found.select == found.report
+    assert len(found.train) == 50
+
+
+def test_a_search_never_opens_the_reported_split(root: Path) -> None:
+    (root / "sst2" / "validation.jsonl").unlink()
+    found = splits(root, "protocol=search")
+    assert (found.select_name, found.report_name) == ("held out", "held out")
+    assert found.select == found.report
+
+
+def test_train_rows_counts_those_trained_on_and_fewer_are_among_more(root: Path) -> None:
+    few, more = (splits(root, f"data.train_rows={n}", "protocol=paper") for n in (10, 20))
+    assert texts(more.train)[:10] == texts(few.train)
+    assert len(splits(root, "data.train_rows=20").train) == 20
+    assert len(splits(root, "data.train_rows=20").select) == 5
+
+
+def test_the_seed_does_not_change_which_rows_are_taken(root: Path) -> None:
+    assert splits(root, "data.train_rows=20") == splits(root, "data.train_rows=20", "seed=1")
+
+
+def test_labels_by_name_are_the_labels_by_number(root: Path) -> None:
+    named = [{**row, "label": ("negative", "positive")[row["label"]]} for row in reviews(8)]
+    write_rows(root / "sst2" / "validation.jsonl", named)
+    kind = built("task=sst2", "model=tiny").task.kind
+    assert [kind.reference(row) for row in named] == [row["label"] for row in reviews(8)]
+
+
+def test_a_folder_with_other_names_and_a_layout_to_convert(tmp_path: Path) -> None:
+    row = {"tokens": ["Al", "B", "of", "C"], "slot_tags": ["B-artist", "I-artist", "O", "B-city"]}
+    write_rows(tmp_path / "snips" / "dev.jsonl", [row])
+    assert built("task=snips_slots", "model=tiny").task.source.rows("validation", tmp_path) == [row]
+
+    entities = [{"start": 0, "end": 2, "type": "Peop"}, {"start": 3, "end": 4, "type": "Loc"}]
+    write_rows(
+        tmp_path / "conll04" / "test.jsonl", [{"tokens": row["tokens"], "entities": entities}]
+    )
+    (made,) = built("task=conll04", "model=tiny").task.source.rows("test", tmp_path)
+    assert made["ner_tags"] == ["B-Peop", "I-Peop", "O", "B-Loc"]
+
+
+@pytest.mark.skipif(REAL is None, reason="PTBENCH_DATA names no folder of real data")
+@pytest.mark.parametrize("name", listing.choices("task"))
+def test_real_rows_are_what_the_task_declares(name: str) -> None:
+    cell = built(f"task={name}", "model=tiny", f"data.root={REAL}")
+    if not isinstance(cell.task.source, Hub):
+        pytest.skip("made by this project")
+    try:
+        found = cell.task.splits(cell.data, cell.protocol)
+    except DataError as error:
+        if "is missing" in str(error) or "has no folder" in str(error):
+            pytest.skip(str(error))
+        raise
+    assert min(len(found.train), len(found.select), len(found.report)) > 10

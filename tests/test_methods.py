@@ -1,0 +1,185 @@
+"""Every method of conf/method on every kind of task: what trains, what stays, how much it is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+from transformers import BertConfig, BertModel
+
+from ptbench.attention import NAMES
+from ptbench.backbones import Backbone, Pooling, Random
+from ptbench.cell import Cell, train
+from ptbench.cost import parameters
+from ptbench.encoders import LSTM, MLP, Encoder, Table
+from ptbench.kinds import Cloze
+from ptbench.method import Adapted, Method
+from ptbench.paths import CONF
+from ptbench.run import build_cell
+from ptbench.task import Task
+from ptbench.templates import Encoder as Layout
+from ptbench.train import Job, Observer, Silent
+
+METHODS = sorted(file.stem for file in (CONF / "method").glob("*.yaml"))
+WIDTH, LAYERS = 32, 2  # of conf/model/tiny.yaml
+TOKENIZER = Random(Pooling.first, True, 4, 1, 1, 8).load().tokenizer
+Compose = Callable[..., DictConfig]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A cell after training, with the state it began with."""
+
+    model: Adapted
+    before: dict[str, Tensor]
+    losses: list[float]
+
+
+@pytest.fixture(scope="module")
+def trained(composed: Compose) -> Callable[..., Trained]:
+    """`trained(method, task, seed)`: that cell on tiny, trained once for all tests."""
+
+    @cache
+    def run(method: str, task: Task, seed: int) -> Trained:
+        config = composed(
+            f"method={method}", "model=tiny", "train.epochs=3", "train.warmup=0", f"seed={seed}"
+        )
+        cell: Cell = replace(build_cell(config), task=task)
+        before: dict[str, Tensor] = {}
+
+        def observe(job: Job) -> Observer:
+            before.update({n: p.detach().clone() for n, p in job.model.named_parameters()})
+            return Silent()
+
+        result = train(cell, observe)
+        return Trained(result.model, before, [point["loss"] for point in result.facts["curve"]])
+
+    return run
+
+
+@pytest.fixture(params=METHODS)
+def method(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def test_the_loss_falls(method: str, task: Task, trained: Callable[..., Trained]) -> None:
+    losses = trained(method, task, 0).losses
+    assert losses[-1] < losses[0]
+
+
+def test_what_is_frozen_is_bit_identical_and_all_else_moves(
+    method: str, task: Task, trained: Callable[..., Trained]
+) -> None:
+    model, before = trained(method, task, 0).model, trained(method, task, 0).before
+    pretrained = {id(parameter) for parameter in model.pretrained()}
+    still = {n for n, p in model.named_parameters() if torch.equal(p, before[n])}
+    frozen = {n for n, p in model.named_parameters() if model.frozen and id(p) in pretrained}
+    assert frozen <= still
+    assert not {name for name in still - frozen if name.startswith(("prompt", "head"))}
+    moved = {name for name in before if name.startswith("backbone")} - still
+    assert bool(moved) == (not model.frozen)
+
+
+def encoder_size(encoder: Encoder | None, place: str) -> int:
+    """The formula of an encoder's parameters, from the tiny backbone's sizes and its own."""
+    if encoder is None:
+        return 0
+    length = encoder.length
+    width = WIDTH if place == "word embeddings" else LAYERS * 2 * WIDTH
+    match encoder:
+        case Table():
+            return length * width
+        case MLP():
+            hidden = encoder.layers[0].out_features
+            return length * WIDTH + (WIDTH + 1) * hidden + (hidden + 1) * width
+        case LSTM():
+            hidden = encoder.lstm.hidden_size
+            gates = sum(2 * 4 * hidden * (size + hidden + 2) for size in (WIDTH, 2 * hidden))
+            return length * width + gates + (2 * hidden + 1) * width + (width + 1) * width
+    raise AssertionError(f"write the formula of {type(encoder).__name__} here")
+
+
+def test_trainable_count_is_the_formula(
+    method: str, task: Task, trained: Callable[..., Trained]
+) -> None:
+    model = trained(method, task, 0).model
+    labels = 0 if isinstance(model.kind, Cloze) else len(model.kind.labels)
+    expected = encoder_size(model.prompt.encoder, model.prompt.place) + labels * (WIDTH + 1)
+    backbone = sum(p.numel() for p in model.pretrained())
+    counts = parameters(model)
+    assert counts["trainable_parameters"] == expected + (0 if model.frozen else backbone)
+    assert counts["total_parameters"] == expected + backbone
+
+
+def test_folding_keeps_the_logits(
+    method: str, task: Task, trained: Callable[..., Trained], composed: Compose
+) -> None:
+    config = composed(f"method={method}", "model=tiny")
+    torch.manual_seed(0)
+    model = build_cell(config).method.adapt(trained(method, task, 0).model.backbone, task.kind)
+    model.eval()
+    rows = task.source.rows("test", None)
+    layout = Layout(model.backbone.tokenizer, task.max_length)
+    batch = model.kind.collate(
+        [model.kind.encode(row, layout, model.kind.template) for row in rows], layout
+    )
+    before = model(batch)
+    model.prompt.fold()
+    assert model.prompt.encoder is None or isinstance(model.prompt.encoder, Table)
+    torch.testing.assert_close(model(batch), before, rtol=0, atol=1e-6)
+
+
+def test_the_seed_decides_the_curve(
+    method: str, tasks: dict[str, Task], trained: Callable[..., Trained]
+) -> None:
+    task = tasks["labelling"]
+    first, other = trained(method, task, 0), trained(method, task, 1)
+    again = trained.__wrapped__(method, task, 0)  # pyright: ignore[reportFunctionMemberAccess]
+    assert first.losses == again.losses
+    assert first.losses != other.losses
+    after = dict(first.model.named_parameters())
+    for name, parameter in again.model.named_parameters():
+        assert torch.equal(parameter, after[name])
+
+
+def large() -> Backbone:
+    """A backbone of the papers' large size: 24 layers of width 1024, without memory."""
+    with torch.device("meta"):
+        config = BertConfig(
+            vocab_size=120,
+            hidden_size=1024,
+            num_hidden_layers=24,
+            num_attention_heads=16,
+            intermediate_size=4096,
+            attn_implementation=NAMES["sdpa"],
+        )
+        return Backbone(BertModel(config), TOKENIZER, Pooling.first, None)
+
+
+# what the originals' encoders hold at that size, counted from their code
+PUBLISHED = [
+    *(("ptuning_v2", {"prefix_length": length}, length * 49_152) for length in (8, 16, 20, 128)),
+    ("ptuning_v2", {"prefix_length": 224}, 11_010_048),
+    ("prefix_tuning", {"prefix_length": 10, "hidden": 512}, 25_750_016),
+    ("ptuning_v1_frozen", {"slot_length": 3}, 14_707_712),
+]
+
+
+@pytest.mark.parametrize(("method", "changes", "expected"), PUBLISHED)
+def test_sizes_of_the_originals(
+    method: str, changes: dict[str, Any], expected: int, composed: Compose, tasks: dict[str, Task]
+) -> None:
+    config = composed(f"method={method}", "model=tiny")
+    kind = replace(tasks["labelling"].kind, pattern="[P] {tokens} [P] [P]")
+    built: Method = replace(build_cell(config).method, **changes)
+    backbone = large()
+    with torch.device("meta"):
+        encoder = built.adapt(backbone, kind).prompt.encoder
+    assert encoder is not None
+    assert sum(parameter.numel() for parameter in encoder.parameters()) == expected
+    if method == "ptuning_v1_frozen":
+        assert encoder.length * encoder.width == 9_216

@@ -1,0 +1,208 @@
+"""Our modules against the numbers of the original codes (tests/oracles; their README explains).
+
+`PTBENCH_ORACLES=<folder>` reads another folder of the same form.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ptbench.attention import NAMES
+from ptbench.backbones import Backbone, Pooling, Random
+from ptbench.encoders import LSTM, MLP, Encoder, Table
+from ptbench.inputs import IGNORE, Batch
+from ptbench.kinds import Classification, Head, Kind, Labelling
+from ptbench.kinds.classification import PooledHead
+from ptbench.kinds.cloze import VerbalizerHead
+from ptbench.kinds.labelling import TokenHead
+from ptbench.method import Adapted
+from ptbench.prompts import InputPrompt, LayerPrompt, Prompt
+
+FOLDER = Path(os.environ.get("PTBENCH_ORACLES", Path(__file__).parent / "oracles"))
+BACKBONES = ("BertModel", "RobertaModel", "BertForMaskedLM", "RobertaForMaskedLM")
+# the originals' names for parts of their prompt encoders, and ours
+NAMED = (
+    (r"^weight$", "embedding.weight"),
+    (r"^(prompt_embeddings|wte)\.", "embedding."),
+    (r"^(trans|control_trans)\.", "layers."),
+    (r"^lstm_head\.", "lstm."),
+    (r"^mlp_head\.", "mlp."),
+)
+
+
+def ours(name: str) -> str:
+    """Our name of a prompt encoder's parameter."""
+    for pattern, name_here in NAMED:
+        name = re.sub(pattern, name_here, name)
+    return name
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """One case: what went in and what came out, in one precision."""
+
+    facts: dict[str, Any]
+    tensors: dict[str, Tensor]
+    dtype: torch.dtype
+
+    @cached_property
+    def tolerance(self) -> float:
+        return self.facts["tolerance"][str(self.dtype).removeprefix("torch.")]
+
+    def part(self, prefix: str, name: Callable[[str], str] = str) -> dict[str, Tensor]:
+        """The tensors below a prefix, without it."""
+        found = {k: v for k, v in self.tensors.items() if k.startswith(prefix)}
+        return {name(key.removeprefix(prefix)): value for key, value in found.items()}
+
+    def check(self, name: str, found: Tensor, expected: Tensor | None = None) -> None:
+        """Holds a tensor against the case's; a tensor that the case lacks is not compared."""
+        expected = self.tensors.get(name) if expected is None else expected
+        if expected is not None:
+            error = (found.double() - expected).abs() / (1 + expected.abs())
+            assert error.max() <= self.tolerance, f"{name} is off by {error.max():.2g}"
+
+    def backbone(self) -> Backbone:
+        kind = self.facts["backbone_class"]
+        if kind not in BACKBONES:
+            pytest.skip(f"architecture {kind} is not supported yet")
+        settings = dict(self.facts["config"])
+        config = transformers.AutoConfig.for_model(
+            settings.pop("model_type"), **settings, attn_implementation=NAMES["sdpa"]
+        )
+        model = getattr(transformers, kind)(config, **self.facts["backbone_arguments"])
+        model.load_state_dict(self.part("backbone."))
+        tokenizer = Random(Pooling.first, True, 4, 1, 1, 8).load().tokenizer
+        if not kind.endswith("ForMaskedLM"):
+            has_pooler = getattr(model, "pooler", None) is not None
+            pooling = Pooling.pooler if has_pooler else Pooling.first
+            return Backbone(model, tokenizer, pooling, None)
+        return Backbone(model.base_model, tokenizer, Pooling.first, lambda: model)
+
+    def encoder(self) -> Encoder:
+        """The original's prompt encoder, told by the names and shapes of its parameters."""
+        state = self.part("prompt.", ours)
+        length, inner = state["embedding.weight"].shape
+        if "lstm.weight_hh_l0" in state:
+            encoder: Encoder = LSTM(length, inner, state["lstm.weight_hh_l0"].shape[1])
+        elif "layers.0.weight" in state:
+            hidden, width = state["layers.0.weight"].shape[0], state["layers.2.weight"].shape[0]
+            encoder = MLP(length, inner, hidden, width, nn.Tanh())
+        else:
+            encoder = Table(length, inner)
+        encoder.load_state_dict(state)
+        return encoder
+
+    def prompt(self, backbone: Backbone) -> Prompt:
+        if "output.prefix_kv_first_layer" in self.tensors:
+            dropout = self.facts["method"]["prefix_dropout"]
+            return LayerPrompt(backbone, self.encoder(), dropout, shifted=True)
+        return InputPrompt(self.encoder(), embed_twice=self.facts["method"].get("head") is not None)
+
+    def head(self, backbone: Backbone) -> tuple[Kind, Head]:
+        kind = self.facts["method"].get("head", "cloze")
+        if kind == "cloze":
+            vocabulary = list(range(backbone.words.num_embeddings))
+            words = self.tensors.get("input.verbalizer_ids", torch.tensor(vocabulary)).flatten()
+            return Classification(("?",), "{x}", "{x}"), VerbalizerHead(backbone, words.tolist())
+        if kind not in ("sequence", "token"):
+            pytest.skip(f"the head '{kind}' is not supported yet")
+        labels = self.facts["config"]["num_labels"]
+        token = kind == "token"
+        head: Head = (TokenHead if token else PooledHead)(backbone, labels)
+        head.load_state_dict(self.part("head."))
+        return (Labelling(("O",)) if token else Classification(("?",), "{x}", "{x}")), head
+
+    def batch(self) -> Batch:
+        """The inputs in our form: pseudo tokens numbered, labels of padding ignored."""
+        given = self.part("input.")
+        ids = given["query_ids"] if "query_ids" in given else given["input_ids"]
+        mask = given["attention_mask"].bool()
+        types = given.get("token_type_ids", torch.zeros_like(ids))
+        pseudo, answer = torch.zeros_like(mask), torch.full((len(ids),), -1)
+        if "query_ids" in given:  # P-tuning v1, LAMA: an id behind the vocabulary
+            pseudo = ids == self.facts["config"]["vocab_size"]
+            answer, targets = (given["labels"] >= 0).int().argmax(1), given["answer_ids"]
+        elif "block_flag" in given:  # P-tuning v1, few-shot
+            pseudo, targets = given["block_flag"] == 1, given["labels"]
+            answer = (given["mask_position"] == 1).int().argmax(1)
+        else:
+            targets = given["labels"]
+            if "prompt.weight" in self.tensors:  # prompt tuning: rows in front of the text
+                front = torch.zeros(len(ids), len(self.tensors["prompt.weight"]), dtype=torch.long)
+                ids, types = torch.cat([front, ids], 1), torch.cat([front, types], 1)
+                pseudo, mask = torch.cat([front == 0, pseudo], 1), torch.cat([front == 0, mask], 1)
+        slots = torch.where(pseudo, pseudo.cumsum(1) - 1, -1)
+        targets = targets.masked_fill(~mask, IGNORE) if targets.ndim == 2 else targets[:, None]
+        return Batch(ids.where(~pseudo, 0), mask, types, slots, answer, targets)
+
+
+FILES = sorted(FOLDER.glob("*.json"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["fp64", "fp32"])
+def test_equals_the_original(file: Path, dtype: torch.dtype) -> None:
+    oracle = Oracle(
+        json.loads(file.read_text()), load_file(file.with_suffix(".safetensors")), dtype
+    )
+    backbone, batch = oracle.backbone(), oracle.batch()
+    kind, head = oracle.head(backbone)
+    prompt = oracle.prompt(backbone)
+    model = Adapted(kind, backbone, prompt, head, frozen=True, backbone_dropout=True)
+    model.to(dtype).eval()
+
+    check_prompt(oracle, prompt, backbone, batch)
+    logits = model(batch)
+    loss = kind.loss(logits, batch) / (batch.targets != IGNORE).sum()
+    loss.backward()
+    cloze = {"output.answer_logits", "output.class_logits"} & oracle.tensors.keys()
+    oracle.check(cloze.pop() if cloze else "output.logits", logits)
+    oracle.check("output.loss", loss)
+
+    expected = oracle.part("grad.prompt.", ours)
+    found = {n: p.grad for n, p in oracle_parameters(prompt, "encoder.") if p.grad is not None}
+    assert expected.keys() == found.keys()
+    expected |= oracle.part("grad.head.")
+    found |= {n: p.grad for n, p in oracle_parameters(head, "") if p.grad is not None}
+    assert expected.keys() == found.keys()
+    for name, gradient in found.items():
+        oracle.check(f"gradient of {name}", gradient, expected[name])
+    assert all(parameter.grad is None for parameter in model.pretrained())
+
+
+def oracle_parameters(module: nn.Module, prefix: str) -> list[tuple[str, nn.Parameter]]:
+    return [(name.removeprefix(prefix), p) for name, p in module.named_parameters()]
+
+
+def check_prompt(oracle: Oracle, prompt: Prompt, backbone: Backbone, batch: Batch) -> None:
+    """What the prompt makes, where the text stands, and what the backbone makes of both."""
+    inputs = prompt(batch, backbone)
+    if isinstance(prompt, LayerPrompt):
+        for layer, name in ((0, "first"), (-1, "last")):
+            entry = prompt.prefix(1)[layer]
+            assert entry is not None
+            found = torch.stack([entry.key, entry.value])
+            oracle.check(f"output.prefix_kv_{name}_layer", found)
+    assert prompt.encoder is not None
+    oracle.check("output.prompt_rows", prompt.encoder())
+    if "head" not in oracle.facts["method"]:
+        oracle.check("output.inputs_embeds", inputs.embeds)
+    second = oracle.tensors.get("output.position_ids_second_pass")
+    positions = oracle.tensors.get("output.position_ids") if second is None else second
+    if positions is not None:
+        assert torch.equal(inputs.positions, positions.expand_as(inputs.positions))
+    hidden = backbone(inputs)
+    oracle.check("output.last_hidden_state", hidden)
+    if backbone.has_lm_head:
+        oracle.check("output.logits", backbone.lm_head(hidden))
