@@ -10,14 +10,15 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 
 from ptbench import cost
-from ptbench.backbones import Model
 from ptbench.data import Data, Row
 from ptbench.kinds import Features
 from ptbench.method import Adapted, Method
+from ptbench.models import Model
+from ptbench.optimisation import Training
 from ptbench.protocol import Protocol
 from ptbench.task import Splits, Task
 from ptbench.templates import Encoder
-from ptbench.train import Job, Observer, Part, Training, fit, predict
+from ptbench.train import Job, Observer, Part, fit, predict
 
 
 @dataclass(frozen=True)

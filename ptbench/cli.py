@@ -69,7 +69,7 @@ def tune(
         list[str] | None, typer.Option(help="task=other: give a task what was found for another.")
     ] = None,
 ) -> None:
-    """Write the best learning rates of a search to conf/tuned, where runs of its cells find them."""
+    """Write the best learning rates of a search to conf/tuned, where its cells find them."""
     from ptbench import tuning
 
     pairs = dict(pair.split("=", 1) for pair in also or [])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -27,6 +27,7 @@ class RunInfo:
     config: dict[str, Any]
 
 
+@runtime_checkable
 class Log(Protocol):
     """What a run tells its tracker while it goes on."""
 

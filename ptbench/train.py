@@ -4,76 +4,23 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import zip_longest
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from ptbench.errors import ConfigError, Diverged
+from ptbench.errors import Diverged
 from ptbench.inputs import IGNORE, Batch
 from ptbench.kinds import Features
 from ptbench.method import Adapted, forward
+from ptbench.optimisation import Training, optimizer, scheduler
 from ptbench.templates import Encoder
 
 REPORT_EVERY = 10  # steps between looks at the loss, since a look waits for the device
-
-
-class Schedule(StrEnum):
-    """How the learning rate falls after the warm-up."""
-
-    linear = "linear"  # to zero at the last step
-    exponential = "exponential"  # by the factor 0.95 after each epoch
-    constant = "constant"
-
-
-class Precision(StrEnum):
-    """Of the forward pass; parameters and optimiser stay in fp32."""
-
-    fp32 = "no"
-    bf16 = "bf16"
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a job trains.
-
-    Rates: `learning_rate`, and where they are not null `head_learning_rate` for a new head and
-    `backbone_learning_rate` for a backbone that trains. `warmup` is a share of all steps, `clip`
-    the largest gradient norm, `accumulate` the number of parts in which a batch passes, `patience`
-    the epochs without gain after which to stop (null: never).
-    """
-
-    epochs: int
-    batch_size: int
-    accumulate: int
-    learning_rate: float
-    head_learning_rate: float | None
-    backbone_learning_rate: float | None
-    weight_decay: float
-    schedule: Schedule
-    warmup: float
-    clip: float
-    patience: int | None
-    precision: Precision
-    threads: int | None
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate", "patience", "threads"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ConfigError(f"train.{name}={value}: must be 1 or more")
-        for name in ("learning_rate", "head_learning_rate", "backbone_learning_rate", "clip"):
-            if (value := getattr(self, name)) is not None and not value > 0:
-                raise ConfigError(f"train.{name}={value:g}: must be above 0")
-        if not self.weight_decay >= 0:
-            raise ConfigError(f"train.weight_decay={self.weight_decay:g}: must be 0 or more")
-        if not 0 <= self.warmup <= 1:
-            raise ConfigError(f"train.warmup={self.warmup:g}: a share of all steps, from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -86,6 +33,7 @@ class Point:
     score: float
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Who is told how a job goes."""
 
@@ -136,9 +84,9 @@ class Job:
         self.observer: Observer = Silent()
         self.loader = _loader(model, encoder, train.features, training, seed)
         self.steps_per_epoch = len(self.loader)
-        self.optimizer: Any = accelerator.prepare(_optimizer(model, training))
+        self.optimizer: Any = accelerator.prepare(optimizer(model, training))
         total = self.steps_per_epoch * training.epochs
-        self.schedule = _schedule(self.optimizer.optimizer, training, self.steps_per_epoch, total)
+        self.schedule = scheduler(self.optimizer.optimizer, training, self.steps_per_epoch, total)
         self.total_steps, self.step, self.finished = total, 0, False
         self.train_seconds = 0.0
         self.curve: list[Point] = []
@@ -278,35 +226,3 @@ def _loader(
         sampler=sampler,
         collate_fn=collate,
     )
-
-
-def _optimizer(model: Adapted, training: Training) -> torch.optim.AdamW:
-    parts = (
-        (model.prompt.parameters(), None),
-        (model.new_head(), training.head_learning_rate),
-        (model.pretrained(), training.backbone_learning_rate),
-    )
-    groups: list[dict[str, Any]] = []
-    for parameters, rate in parts:
-        if trained := [p for p in parameters if p.requires_grad]:
-            groups.append(
-                {"params": trained, "lr": training.learning_rate if rate is None else rate}
-            )
-    return torch.optim.AdamW(groups, weight_decay=training.weight_decay, fused=True)
-
-
-def _schedule(
-    optimizer: torch.optim.Optimizer, training: Training, per_epoch: int, total: int
-) -> LambdaLR:
-    warmup = round(training.warmup * total)
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        if training.schedule is Schedule.exponential:
-            return 0.95 ** (step // per_epoch)
-        if training.schedule is Schedule.constant:
-            return 1.0
-        return max(0.0, (total - step) / max(total - warmup, 1))
-
-    return LambdaLR(optimizer, factor)

@@ -13,9 +13,10 @@ from omegaconf import DictConfig
 
 import ptbench.run  # noqa: F401  # registers the resolver that conf/ uses
 from ptbench.attention import NAMES
-from ptbench.backbones import Backbone, Pooling, Random
+from ptbench.backbones import Backbone, Pooling
 from ptbench.data import Made, Row, Source
 from ptbench.kinds import Classification, Cloze, Kind, Labelling, bio
+from ptbench.models import Random
 from ptbench.paths import CONF
 from ptbench.task import Task
 
@@ -102,9 +103,7 @@ def sentences(split: str, rows: int, seed: int) -> list[Row]:
         if label:
             tokens[draw.randrange(len(tokens))] = "x"
         tags = [int(token == "x") for token in tokens]
-        found.append(
-            {"tokens": tokens, "text": " ".join(tokens), "label": label, "ner_tags": tags}
-        )
+        found.append({"tokens": tokens, "text": " ".join(tokens), "label": label, "ner_tags": tags})
     return found
 
 

@@ -8,10 +8,11 @@ import transformers
 from torch import Tensor
 
 from ptbench.attention import NAMES
-from ptbench.backbones import Backbone, Pooling, Random
+from ptbench.backbones import Backbone, Pooling
 from ptbench.encoders import Table
 from ptbench.errors import BackboneError
 from ptbench.inputs import IGNORE, Batch, Inputs, KeyValue, stack
+from ptbench.models import Random
 from ptbench.prompts import InputPrompt, LayerPrompt, Prompt
 
 Build = Callable[..., Backbone]

@@ -193,7 +193,7 @@ def pretrained(name: str) -> tuple[str, ...]:
 
 
 PRETRAINED = (
-    "model._target_=ptbench.backbones.Pretrained",
+    "model._target_=ptbench.models.Pretrained",
     "~model.package",
     "~model.sha256",
     "~model.install",

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ptbench.attention import NAMES
-from ptbench.backbones import Backbone, Pooling, Random
+from ptbench.backbones import Backbone, Pooling
 from ptbench.encoders import LSTM, MLP, Encoder, Table
 from ptbench.inputs import IGNORE, Batch
 from ptbench.kinds import Classification, Head, Kind, Labelling
@@ -27,6 +27,7 @@ from ptbench.kinds.classification import PooledHead
 from ptbench.kinds.cloze import VerbalizerHead
 from ptbench.kinds.labelling import TokenHead
 from ptbench.method import Adapted
+from ptbench.models import Random
 from ptbench.prompts import InputPrompt, LayerPrompt, Prompt
 
 FOLDER = Path(os.environ.get("PTBENCH_ORACLES", Path(__file__).parent / "oracles"))

@@ -12,10 +12,10 @@ from tokenizers.processors import RobertaProcessing
 from tokenizers.trainers import BpeTrainer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from ptbench.backbones import Random
 from ptbench.errors import DataError
 from ptbench.inputs import IGNORE
 from ptbench.kinds import Classification, Labelling, bio
+from ptbench.models import Random
 from ptbench.templates import Encoded, Encoder, parse
 
 SINGLE, PAIR = parse("{a}"), parse("{a}[SEP]{b}")

@@ -11,16 +11,18 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from ptbench import train
-from ptbench.backbones import Backbone, Random
+from ptbench.backbones import Backbone
 from ptbench.encoders import LSTM, Table
 from ptbench.errors import Diverged
 from ptbench.inputs import IGNORE
 from ptbench.kinds import Kind
 from ptbench.method import Adapted
+from ptbench.models import Random
+from ptbench.optimisation import Precision, Schedule, Training
 from ptbench.prompts import InputPrompt, LayerPrompt, Prompt
 from ptbench.task import Task
 from ptbench.templates import Encoder as Layout
-from ptbench.train import Job, Part, Precision, Schedule, Training, fit
+from ptbench.train import Job, Part, fit
 
 ROWS = 24
 TRAINING = Training(

@@ -1,0 +1,177 @@
+"""Backbones as a config names them: of the hub, of a folder, of a package, or random."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    BertModel,
+    BertTokenizer,
+    PreTrainedModel,
+)
+from transformers.utils.logging import disable_progress_bar
+
+from ptbench.attention import NAMES
+from ptbench.backbones import Backbone, Pooling
+from ptbench.errors import BackboneError, did_you_mean
+
+disable_progress_bar()  # a cell has one bar, its own
+
+
+@dataclass(frozen=True)
+class Model(ABC):
+    """A backbone as a config names it."""
+
+    pooling: Pooling
+    lm_head: bool
+
+    @abstractmethod
+    def load(self) -> Backbone: ...
+
+    @abstractmethod
+    def identity(self) -> str:
+        """What fixes the weights: a checksum, or a name and revision."""
+
+
+@dataclass(frozen=True)
+class Pretrained(Model):
+    """A checkpoint of the hub, or of a local folder in the hub's form.
+
+    `revision` null takes the newest on the hub; the record says which commit that was.
+    """
+
+    name: str
+    revision: str | None
+    attention: str
+    gradient_checkpointing: bool
+
+    def load(self) -> Backbone:
+        if self.attention not in NAMES:
+            raise BackboneError(
+                f"model.attention={self.attention}: {did_you_mean(self.attention, NAMES)}"
+            )
+        try:
+            return self._load(self.folder() or self.name)
+        except OSError as error:
+            raise BackboneError(
+                f"model.name={self.name}: not found on the hub and no folder here ({error}); "
+                "check the name and the network (`ptbench doctor`), or give model.name=<folder> "
+                "with config.json, model.safetensors and the tokenizer's files"
+            ) from error
+
+    def _load(self, source: str) -> Backbone:
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=self.revision)
+        options: dict[str, Any] = {
+            "revision": self.revision,
+            "attn_implementation": NAMES[self.attention],
+            "dtype": torch.float32,
+        }
+        model, loading = AutoModel.from_pretrained(source, output_loading_info=True, **options)
+        if self.gradient_checkpointing:
+            model.activation_checkpointing_enable({"use_reentrant": False})
+
+        def language_model() -> PreTrainedModel:
+            lm, loading = AutoModelForMaskedLM.from_pretrained(
+                source, revision=self.revision, dtype=torch.float32, output_loading_info=True
+            )
+            if missing := sorted(loading["missing_keys"]):
+                raise BackboneError(
+                    f"model.name={self.name} has no LM head ({', '.join(missing[:3])} are missing);"
+                    " set model.lm_head=false"
+                )
+            return lm
+
+        lm_loader = language_model if self.lm_head else None
+        return Backbone(model, tokenizer, self.pooling, lm_loader, loading["missing_keys"])
+
+    def folder(self) -> str | None:
+        """The local folder that `name` is, None for a name on the hub."""
+        return self.name if Path(self.name).is_dir() else None
+
+    def identity(self) -> str:
+        folder = self.folder()
+        if folder is None:
+            return f"{self.name}@{self.revision or 'main'}"
+        return f"sha256:{weights_checksum(Path(folder))}"
+
+
+@dataclass(frozen=True)
+class Packaged(Pretrained):
+    """A checkpoint that an installed Python package carries, verified by its weights' checksum."""
+
+    package: str
+    sha256: str
+    install: str
+
+    def folder(self) -> str:
+        found = find_spec(self.package)
+        if found is None or found.origin is None:
+            raise BackboneError(
+                f"model '{self.name}' lies in the package {self.package}, which is not installed; "
+                f"{self.install}"
+            )
+        return str(Path(found.origin).parent / self.name)
+
+    def load(self) -> Backbone:
+        found = weights_checksum(Path(self.folder()))
+        if found != self.sha256:
+            raise BackboneError(
+                f"the weights in {self.package} have sha256 {found}, expected {self.sha256}; "
+                f"reinstall it ({self.install})"
+            )
+        return super().load()
+
+    def identity(self) -> str:
+        return f"sha256:{self.sha256}"
+
+
+def weights_checksum(folder: Path) -> str:
+    """sha256 of the folder's weights, file after file by name."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise BackboneError(f"model.name={folder}: the folder holds no *.safetensors file")
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Random(Model):
+    """A BERT of random weights over single characters: for tests, it knows nothing."""
+
+    width: int
+    layers: int
+    heads: int
+    positions: int
+
+    def load(self) -> Backbone:
+        letters = [chr(code) for code in range(33, 127)]
+        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters]
+        words += [f"##{letter}" for letter in letters]
+        tokenizer = BertTokenizer(vocab={word: i for i, word in enumerate(words)})
+        config = BertConfig(
+            vocab_size=len(words),
+            hidden_size=self.width,
+            num_hidden_layers=self.layers,
+            num_attention_heads=self.heads,
+            intermediate_size=2 * self.width,
+            max_position_embeddings=self.positions,
+            attn_implementation=NAMES["sdpa"],
+        )
+        language_model = (lambda: BertForMaskedLM(config)) if self.lm_head else None
+        return Backbone(BertModel(config), tokenizer, self.pooling, language_model)
+
+    def identity(self) -> str:
+        return "random"

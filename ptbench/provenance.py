@@ -1,0 +1,75 @@
+"""Where a record comes from, said without naming a machine, a user or a folder."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from ptbench.paths import ROOT
+
+CODE = ("ptbench", "methods", "tasks", "conf", "sweeps")
+PACKAGES = {"torch", "transformers", "datasets", "accelerate", "numpy", "tokenizers"}
+
+
+def portable(config: DictConfig) -> dict[str, Any]:
+    """The resolved config without what only this machine knows."""
+    resolved: Any = OmegaConf.to_container(config, resolve=True)
+    for node in ("hydra", "tracking", "rerun", "save"):
+        resolved.pop(node, None)
+    if resolved["data"]["root"] is not None:
+        resolved["data"]["root"] = "local"
+    return _placeless(resolved)
+
+
+def _placeless(value: Any) -> Any:
+    """The value with every absolute path in it replaced by "local"."""
+    if isinstance(value, dict):
+        return {key: _placeless(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_placeless(inner) for inner in value]
+    return "local" if isinstance(value, str) and value.startswith(("/", "~")) else value
+
+
+def nameless(text: str, root: str | None) -> str:
+    """The text without the folders of this machine, which may name its user."""
+    folders = {str(ROOT): ".", sys.prefix: "<python>", str(Path.home()): "~"}
+    if root is not None and Path(root).is_absolute():
+        folders[root] = "<data.root>"
+    for folder in sorted((f for f in folders if f != "/"), key=len, reverse=True):
+        text = text.replace(folder, folders[folder])
+    return text
+
+
+def provenance(identity: dict[str, str]) -> dict[str, Any]:
+    """Where a record comes from, without naming a machine, a user or a folder."""
+    overrides = [
+        f"{key}=<folder>" if key.endswith("data.root") or value.startswith(("/", "~")) else whole
+        for whole in HydraConfig.get().overrides.task
+        for key, _, value in [whole.replace("'", "").replace('"', "").partition("=")]
+    ]
+    changes = _git("status", "--porcelain", "--", *CODE)
+    packages = {d.name: d.version for d in distributions() if d.name in PACKAGES}
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": None if changes is None else bool(changes),
+        "command": " ".join(["ptbench run", *overrides]),
+        "packages": dict(sorted(packages.items())),
+        **identity,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of the checkout; None where there is no git or no checkout."""
+    try:
+        found = subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return found.stdout.strip() if found.returncode == 0 else None
