@@ -125,7 +125,10 @@ class Backbone(nn.Module):
             weights = text[..., None].to(hidden.dtype)
             return (hidden * weights).sum(1) / weights.sum(1)
         first = hidden[torch.arange(len(hidden), device=hidden.device), text.int().argmax(1)]
-        return self.model.pooler(first[:, None]) if self.pooling is Pooling.pooler else first
+        if self.pooling is Pooling.first:
+            return first
+        pooler: Any = self.model.pooler
+        return pooler(first[:, None])
 
     @cached_property
     def lm_head(self) -> "LMHead":

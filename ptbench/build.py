@@ -59,4 +59,4 @@ def _check(cls: type, name: str, key: str, value: Any) -> None:
         hint = next(f.type for f in fields(cls) if f.name == key)
         kind = getattr(hint, "__name__", hint)
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"{name}.{key}={value!r} is not a {kind}: {reason}") from error
+        raise ConfigError(f"{name}.{key}={value!r} is not of type {kind}: {reason}") from error

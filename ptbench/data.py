@@ -92,7 +92,7 @@ class Hub(Source):
         from datasets import load_dataset
 
         converted = self.revision == "refs/convert/parquet"
-        where = {"data_dir": self.config} if converted else {"name": self.config}
+        where: dict[str, Any] = {"data_dir" if converted else "name": self.config}
         try:
             loaded = load_dataset(self.hub, split=split, revision=self.revision, **where)
         except (OSError, ValueError, RuntimeError) as error:
@@ -133,6 +133,8 @@ def read_jsonl(file: Path) -> list[Row]:
             except ValueError as error:
                 raise DataError(f"{file}, line {number}: not JSON ({error})") from error
             if not isinstance(row, dict):
-                raise DataError(f"{file}, line {number}: a row must be an object, got {line[:40]}")
+                raise DataError(
+                    f"{file}, line {number}: a row must be an object, got {line.strip()[:40]}"
+                )
             rows.append(row)
     return rows

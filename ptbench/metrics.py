@@ -23,7 +23,7 @@ class Accuracy(evaluate.Metric):
     def _info(self) -> evaluate.MetricInfo:
         return _info("accuracy", Value("int64"))
 
-    def _compute(self, *, predictions: Any = None, references: Any = None) -> dict[str, float]:
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]  # evaluate's own is keyword-only
         return {"accuracy": float(accuracy_score(references, predictions))}
 
 
@@ -33,7 +33,7 @@ class MacroF1(evaluate.Metric):
     def _info(self) -> evaluate.MetricInfo:
         return _info("macro F1", Value("int64"))
 
-    def _compute(self, *, predictions: Any = None, references: Any = None) -> dict[str, float]:
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]  # evaluate's own is keyword-only
         score: Any = f1_score(references, predictions, average="macro", zero_division=0)  # pyright: ignore[reportArgumentType]  # stubs know only its names
         return {"macro_f1": float(score)}
 
@@ -44,7 +44,7 @@ class EntityF1(evaluate.Metric):
     def _info(self) -> evaluate.MetricInfo:
         return _info("entity F1", List(Value("string")))
 
-    def _compute(self, *, predictions: Any = None, references: Any = None) -> dict[str, float]:
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]  # evaluate's own is keyword-only
         scores: dict[str, Any] = {"f1": entity_f1, "precision": precision_score}
         scores["recall"] = recall_score
         return {

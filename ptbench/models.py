@@ -168,8 +168,8 @@ class Random(Model):
             num_attention_heads=self.heads,
             intermediate_size=2 * self.width,
             max_position_embeddings=self.positions,
-            attn_implementation=NAMES["sdpa"],
         )
+        config._attn_implementation = NAMES["sdpa"]
         language_model = (lambda: BertForMaskedLM(config)) if self.lm_head else None
         return Backbone(BertModel(config), tokenizer, self.pooling, language_model)
 

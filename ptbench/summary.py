@@ -132,7 +132,7 @@ def _entry(group: Sequence[Stored]) -> Entry:
         tuple(others.values()),
         fmean(cost["trainable_parameters"] for cost in costs) if costs else None,
         fmean(cost["total_parameters"] for cost in costs) if costs else None,
-        next((dict(r["adaptation"]) for r in [*done, *group] if r["adaptation"]), {}),
+        next((dict(r["adaptation"]) for r in [*done, *group] if r.get("adaptation")), {}),
     )
 
 

@@ -117,7 +117,7 @@ def gather(records: Sequence[Stored], sweep: Sweep) -> dict[Place, list[Stored]]
 
 def titles(records: Sequence[Stored], sweep: Sweep) -> dict[str, str]:
     """What to print for each method of the sweep: its title, or its name while no run has one."""
-    known = {r["cell"]["method"]: r["adaptation"]["title"] for r in records if r["adaptation"]}
+    known = {r["cell"]["method"]: r["adaptation"]["title"] for r in records if r.get("adaptation")}
     return {method: known.get(method, method) for method in sweep.axes["method"]}
 
 

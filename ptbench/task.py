@@ -39,9 +39,14 @@ class Task:
     reported: ClassVar[str] = "test"
     selected: ClassVar[str | None] = None
 
+    @property
+    def origin(self) -> Source:
+        """The source as this task's fields make it; most tasks have one that is fixed."""
+        return self.source
+
     def identity(self, data: Data) -> str:
         """What fixes the rows: a checksum, or a name and revision."""
-        return self.source.identity(_root(data))
+        return self.origin.identity(_root(data))
 
     def splits(self, data: Data, protocol: Protocol) -> Splits:
         """The rows of each part, as the protocol divides them.
@@ -61,7 +66,7 @@ class Task:
         return Splits(train, parts[names[0]], parts[names[1]], *names)
 
     def _rows(self, split: str, root: Path | None) -> list[Row]:
-        rows = self.source.rows(split, root)
+        rows = self.origin.rows(split, root)
         for number, row in enumerate(rows, 1):
             try:
                 self.kind.check(row)

@@ -26,7 +26,7 @@ class PocketNER(Task):
     selected: ClassVar[str | None] = "validation"
 
     @property
-    def source(self) -> Source:
+    def origin(self) -> Source:
         sizes = {"train": self.train, "validation": self.validation, "test": self.test}
         files = sorted(Path(entities.__file__).parent.iterdir())
         return Made(entities.sentences, sizes, self.seed, tuple(f for f in files if f.is_file()))

@@ -28,7 +28,7 @@ class PocketSentiment(Task):
     selected: ClassVar[str | None] = "validation"
 
     @property
-    def source(self) -> Source:
+    def origin(self) -> Source:
         sizes = {"train": self.train, "validation": self.validation, "test": self.test}
         files = sorted(Path(sentiment.__file__).parent.iterdir())
         return Made(sentiment.sentences, sizes, self.seed, tuple(f for f in files if f.is_file()))

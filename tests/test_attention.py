@@ -95,7 +95,7 @@ def test_gradients_reach_keys_and_values_of_every_layer(build_backbone: Build, f
     backbone = build_backbone(family)
     prompt = layer_prompt(backbone)
     backbone(prompt(batch(), backbone)).pow(2).sum().backward()
-    table: Table = prompt.encoder  # pyright: ignore[reportAssignmentType]
+    table: Table = prompt.encoder
     gradient = table.embedding.weight.grad
     assert gradient is not None
     parts = gradient.unflatten(1, (3, 2, -1))  # place, layer, key or value, numbers
@@ -179,7 +179,7 @@ def test_prompts_of_some_layers_leave_the_others_alone(build_backbone: Build, fa
     unseen = torch.zeros(len(LENGTHS), 3, dtype=torch.bool)
     hidden = [KeyValue(e.key, e.value, unseen) for e in some.prefix if e is not None]
     found = backbone(Inputs(some.embeds, some.mask, some.types, some.positions, entries))
-    hidden[1] = entries[1]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    hidden[1] = entries[1]
     same = backbone(Inputs(some.embeds, some.mask, some.types, some.positions, tuple(hidden)))
     close(found[some.mask], same[some.mask])
 
@@ -195,7 +195,7 @@ def test_checkpointing_gives_equal_gradients(build_backbone: Build, attention: s
         prompt = layer_prompt(backbone)
         backbone.train()
         backbone(prompt(batch(), backbone)).pow(2).sum().backward()
-        table: Table = prompt.encoder  # pyright: ignore[reportAssignmentType]
+        table: Table = prompt.encoder
         gradients.append(table.embedding.weight.grad)
     close(*gradients)
 

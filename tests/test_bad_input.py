@@ -44,10 +44,10 @@ SETTINGS = {
     "+method.prefix_lenght=3": "method.prefix_lenght: no such setting of PTuningV2; "
     "did you mean 'prefix_length'?",
     "~method.dropout": "method.dropout of PTuningV2 has no value; set it",
-    "method.prefix_length=abc": "method.prefix_length='abc' is not a int",
-    "train.epochs=1.5": "train.epochs=1.5 is not a int",
+    "method.prefix_length=abc": "method.prefix_length='abc' is not of type int: ",
+    "train.epochs=1.5": "train.epochs=1.5 is not of type int: ",
     "train.schedule=cosine": "expected one of [linear, exponential, constant]",
-    "data.train_rows=many": "data.train_rows='many' is not a int | None",
+    "data.train_rows=many": "data.train_rows='many' is not of type int | None: ",
     "train=5": "train=5: one value in place of a group; set train.<key>=",
     "seed=abc": "seed='abc' is not a whole number of 0 or more",
     "seed=-1": "seed=-1 is not a whole number of 0 or more",

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 import methods
 import ptbench
@@ -90,9 +91,10 @@ def test_every_tuned_file_names_a_real_cell_and_its_source(file: Path) -> None:
     assert file.parent.name in TASKS
     assert model in MODELS
     assert method in METHODS
-    plain = built(f"task={file.parent.name}", f"model={model}", f"method={method}", "~tuned")
-    tuned = built(f"task={file.parent.name}", f"model={model}", f"method={method}")
-    assert tuned != plain, "it changes nothing: is its first line `# @package _global_`?"
+    overrides = (f"task={file.parent.name}", f"model={model}", f"method={method}")
+    built(*overrides)
+    config = composed(*overrides)
+    assert OmegaConf.merge(config, OmegaConf.load(file)) == config, "its values did not arrive"
     assert re.search(r"(?i)source|sweep|paper|table", listing.description(file))
 
 

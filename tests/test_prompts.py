@@ -147,7 +147,7 @@ def test_a_layer_that_is_not_there_is_refused(build_backbone: Build) -> None:
     ids=["table", "wide table", "mlp of v2", "mlp of prefix-tuning", "lstm of v1"],
 )
 def test_encoders_start_as_the_originals_do(encoder: Encoder, std: float) -> None:
-    rows = encoder.embedding.weight  # pyright: ignore[reportAttributeAccessIssue]
-    assert rows.std().item() == pytest.approx(std, rel=0.05)  # pyright: ignore
+    rows = encoder.embedding.weight
+    assert rows.std().item() == pytest.approx(std, rel=0.05)
     assert encoder().shape == (encoder.length, encoder.width)
     torch.testing.assert_close(encoder.folded()(), encoder(), rtol=0, atol=1e-6)

@@ -148,7 +148,7 @@ def test_patterns_number_their_slots_in_reading_order(
     assert spelt(letters, found) == expected
     assert template.pseudo_tokens == max(found.slots) + 1
     assert found.answer == expected.split().index("[MASK]")
-    second = found.ids.index(letters.sep_token_id) + 1  # pyright: ignore[reportArgumentType]
+    second = found.ids.index(letters.sep_token_id) + 1
     assert found.types == [0] * second + [1] * (len(found.ids) - second)
 
 

@@ -8,37 +8,33 @@ from typing import Any
 import pytest
 import torch
 from accelerate import Accelerator
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from ptbench import train
 from ptbench.backbones import Backbone
+from ptbench.build import build
 from ptbench.encoders import LSTM, Table
 from ptbench.errors import Diverged
 from ptbench.inputs import IGNORE
 from ptbench.kinds import Kind
 from ptbench.method import Adapted
 from ptbench.models import Random
-from ptbench.optimisation import Precision, Schedule, Training
+from ptbench.optimisation import Schedule, Training
+from ptbench.paths import CONF
 from ptbench.prompts import InputPrompt, LayerPrompt, Prompt
 from ptbench.task import Task
 from ptbench.templates import Encoder as Layout
 from ptbench.train import Job, Part, fit
 
 ROWS = 24
-TRAINING = Training(
+TRAINING = replace(
+    build(OmegaConf.load(CONF / "config.yaml").train, "train", Training),
     epochs=4,
     batch_size=8,
-    accumulate=1,
     learning_rate=1e-2,
-    head_learning_rate=None,
-    backbone_learning_rate=None,
     weight_decay=0.01,
-    schedule=Schedule.linear,
     warmup=0.2,
-    clip=1.0,
-    patience=None,
-    precision=Precision.fp32,
-    threads=1,
 )
 Tasks = dict[str, Task]
 
@@ -47,8 +43,7 @@ Tasks = dict[str, Task]
 def backbone(tiny: Random) -> Backbone:
     """The tiny backbone in float64, its dropout off."""
     torch.manual_seed(0)
-    loaded = tiny.load().double()
-    return quiet(loaded)
+    return quiet(tiny.load().double())
 
 
 def quiet(module: Any) -> Any:
@@ -94,7 +89,7 @@ def job(model: Adapted, task: Task, seed: int = 0, **changes: Any) -> Job:
 def trained(*jobs: Job) -> list[dict[str, Tensor]]:
     """What each job's model is at the end of its training, whichever epoch was the best."""
     for some in jobs:
-        some.model.restore = lambda state: None  # pyright: ignore[reportAttributeAccessIssue]
+        some.model.restore = lambda state: None
     fit(jobs, jobs[0].accelerator)
     return [some.model.trained_state() for some in jobs]
 
@@ -117,21 +112,13 @@ def test_accumulation_equals_the_whole_batch(
 
 def test_jobs_side_by_side_equal_each_alone(tasks: Tasks, backbone: Backbone) -> None:
     first, second = tasks["classification"], tasks["labelling"]
+    other = {"epochs": 5, "batch_size": 6, "accumulate": 2, "learning_rate": 3e-3, "clip": 0.1}
+    other["schedule"] = Schedule.exponential
 
     def jobs() -> list[Job]:
         return [
             job(adapted(backbone, first.kind, "layers", 1), first, 1, epochs=7),
-            job(
-                adapted(backbone, second.kind, "words", 2),
-                second,
-                2,
-                epochs=5,
-                batch_size=6,
-                accumulate=2,
-                learning_rate=3e-3,
-                schedule=Schedule.exponential,
-                clip=0.1,
-            ),
+            job(adapted(backbone, second.kind, "words", 2), second, 2, **other),
         ]
 
     together, alone = jobs(), jobs()
@@ -179,22 +166,15 @@ def test_prompt_head_and_backbone_have_their_rates(tasks: Tasks, backbone: Backb
 
 
 # 10 steps, 5 an epoch, warm-up of 2: (step + 1) / 3, then what remains over 8 steps
-LINEAR = [1 / 3, 2 / 3, 8 / 8, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8]
-EXPONENTIAL = [1 / 3, 2 / 3, 1, 1, 1, 0.95, 0.95, 0.95, 0.95, 0.95]
-CONSTANT = [1 / 3, 2 / 3, 1, 1, 1, 1, 1, 1, 1, 1]
+FACTORS = {
+    Schedule.linear: [1 / 3, 2 / 3, 8 / 8, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8],
+    Schedule.exponential: [1 / 3, 2 / 3, 1, 1, 1, 0.95, 0.95, 0.95, 0.95, 0.95],
+    Schedule.constant: [1 / 3, 2 / 3, 1, 1, 1, 1, 1, 1, 1, 1],
+}
 
 
-@pytest.mark.parametrize(
-    ("schedule", "expected"),
-    [
-        (Schedule.linear, LINEAR),
-        (Schedule.exponential, EXPONENTIAL),
-        (Schedule.constant, CONSTANT),
-    ],
-)
-def test_schedules(
-    schedule: Schedule, expected: list[float], tasks: Tasks, backbone: Backbone
-) -> None:
+@pytest.mark.parametrize("schedule", Schedule)
+def test_schedules(schedule: Schedule, tasks: Tasks, backbone: Backbone) -> None:
     task = tasks["classification"]
     model = adapted(backbone, task.kind, "none")
     run = job(model, task, batch_size=5, epochs=2, schedule=schedule, warmup=0.2)
@@ -203,7 +183,7 @@ def test_schedules(
     for _ in range(10):
         rates.append(run.optimizer.param_groups[0]["lr"])
         run.update()
-    assert rates == pytest.approx([rate * 1e-2 for rate in expected])
+    assert rates == pytest.approx([factor * 1e-2 for factor in FACTORS[schedule]])
 
 
 def scripted(scores: list[float], states: list[dict[str, Tensor]]) -> Callable[..., list[int]]:
