@@ -100,7 +100,8 @@ class Backbone(nn.Module):
         positions: Int[Tensor, "rows tokens"],
     ) -> Float[Tensor, "rows tokens width"]:
         """The output of the whole embedding block."""
-        return self.model.embeddings(
+        block: Any = self.model.embeddings
+        return block(
             None,
             inputs_embeds=words,
             **self._accepted(token_type_ids=types, position_ids=positions),

@@ -16,9 +16,9 @@ MANY_AMBIGUOUS = 12
 
 
 @cache
-def full(module, split):
+def full(sentences, split):
     """A whole split at its usual size."""
-    return module.sentences(split, SIZES[split], 0)
+    return sentences(split, SIZES[split], 0)
 
 
 def leaves(node) -> list[str]:
@@ -41,14 +41,14 @@ def entries(module, split) -> dict[str, list[str]]:
 
 def rendered(module, split) -> str:
     """All sentences of a split as one text of small letters."""
-    rows = full(module, split)
+    rows = full(module.sentences, split)
     return "\n".join(r.get("sentence") or " ".join(r["tokens"]) for r in rows).lower()
 
 
 def roles(split) -> dict[str, set[str]]:
     """What each name or ordinary word is on its own: PER, LOC, ORG or O."""
     seen = defaultdict(set)
-    for row in full(entities, split):
+    for row in full(entities.sentences, split):
         labels = [entities.LABELS[tag] for tag in row["ner_tags"]] + ["O"]
         for word, label, following in zip(row["tokens"], labels, labels[1:], strict=False):
             if not label.startswith("I-") and not following.startswith("I-"):
@@ -91,13 +91,13 @@ def test_no_listed_word_of_a_split_is_in_a_sentence_of_another(module, pair):
 
 @pytest.mark.parametrize("split", SIZES)
 def test_opinions_are_balanced(split):
-    labels = Counter(row["label"] for row in full(sentiment, split))
+    labels = Counter(row["label"] for row in full(sentiment.sentences, split))
     assert labels == {0: SIZES[split] // 2, 1: SIZES[split] // 2}
 
 
 @pytest.mark.parametrize("split", SIZES)
 def test_every_name_begins_with_b(split):
-    for row in full(entities, split):
+    for row in full(entities.sentences, split):
         labels = [entities.LABELS[tag] for tag in row["ner_tags"]]
         assert len(labels) == len(row["tokens"])
         for before, label in zip(["O", *labels], labels, strict=False):
