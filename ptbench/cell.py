@@ -106,4 +106,8 @@ def _facts(
             "peak_memory_bytes": memory.bytes(),
         },
         "device": str(job.accelerator.device),
+        "commits": {
+            "model_commit": getattr(job.model.backbone.model.config, "_commit_hash", None),
+            "data_commit": cell.task.commit(cell.data),
+        },
     }

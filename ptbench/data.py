@@ -35,6 +35,10 @@ class Source(ABC):
     def identity(self, root: Path | None) -> str:
         """What fixes the rows: a checksum, or a name and revision."""
 
+    def commit(self, root: Path | None) -> str | None:
+        """The hub's commit that was read; None where it was not the hub, or it does not answer."""
+        return None
+
 
 @dataclass(frozen=True)
 class Hub(Source):
@@ -63,6 +67,16 @@ class Hub(Source):
         for file in sorted(self._existing(root).glob("*.jsonl")):
             digest.update(file.name.encode() + file.read_bytes())
         return f"sha256:{digest.hexdigest()[:16]}"
+
+    def commit(self, root: Path | None) -> str | None:
+        if root is not None or self.hub is None:
+            return None
+        from huggingface_hub import HfApi
+
+        try:
+            return HfApi().dataset_info(self.hub, revision=self.revision, timeout=10).sha
+        except Exception:  # whatever the hub's client raises, it must not cost a finished run
+            return None
 
     def _existing(self, root: Path) -> Path:
         folder = root / self.folder

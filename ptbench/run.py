@@ -45,9 +45,11 @@ def main(config: DictConfig) -> None:
             records.reserve(file)
             head = {"hash": hash8, "cell": names, "config": resolved}
             with _recorded(file, head, identity, config.data.root) as record:
-                _train(cell, config, name, record)
+                model = _train(cell, config, name, record)
             scores = next(iter(record["scores"].values()))
             LOGGER.info("%s: %s", name, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
+            if config.save:
+                _save(model, RUNS / config.sweep / names["task"] / file.name, resolved)
     except records.Busy as busy:
         LOGGER.info("%s; skipped", busy)
 
@@ -80,8 +82,8 @@ def build_cell(config: DictConfig) -> Any:
     )
 
 
-def _train(cell: Any, config: DictConfig, name: str, record: dict[str, Any]) -> None:
-    from ptbench import checkpoints
+def _train(cell: Any, config: DictConfig, name: str, record: dict[str, Any]) -> Any:
+    """Fills the record from a training run; gives the trained model."""
     from ptbench.build import build
     from ptbench.cell import train
     from ptbench.tracking import RunInfo, Tracking
@@ -95,14 +97,17 @@ def _train(cell: Any, config: DictConfig, name: str, record: dict[str, Any]) -> 
         with Watch(name, log) as watch:
             result = train(cell, watch.begin)
         record |= result.facts
-        if config.save:
-            file = (RUNS / config.sweep / names["task"] / name.replace(" ", "-")).with_suffix(
-                f".{record['hash']}.safetensors"
-            )
-            checkpoints.save(result.model, file, record["config"])
-            LOGGER.info("%s: saved to %s", name, file)
         split, scores = next(iter(record["scores"].items()))
         log.summary(**{f"{split}/{k}": v for k, v in scores.items()}, **record["cost"])
+    return result.model
+
+
+def _save(model: Any, record: Path, config: dict[str, Any]) -> None:
+    from ptbench import checkpoints
+
+    file = record.with_suffix(".safetensors")
+    checkpoints.save(model, file, config)
+    LOGGER.info("what trained is in %s", file)
 
 
 @contextmanager
@@ -124,7 +129,12 @@ def _recorded(
         raise
     finally:
         seconds = time.perf_counter() - started
-        record["provenance"] = {**origin, "device": record.pop("device", None), "seconds": seconds}
+        record["provenance"] = {
+            **origin,
+            **record.pop("commits", {}),
+            "device": record.pop("device", None),
+            "seconds": seconds,
+        }
         if record["status"] != "done" and records.finished(file):
             records.release(file)  # a rerun that fails leaves the result that was there
         else:

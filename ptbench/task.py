@@ -48,6 +48,10 @@ class Task:
         """What fixes the rows: a checksum, or a name and revision."""
         return self.origin.identity(_root(data))
 
+    def commit(self, data: Data) -> str | None:
+        """The hub's commit that the rows came from, where they did."""
+        return self.origin.commit(_root(data))
+
     def splits(self, data: Data, protocol: Protocol) -> Splits:
         """The rows of each part, as the protocol divides them.
 

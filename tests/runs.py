@@ -26,6 +26,7 @@ from ptbench.run import build_cell, main
 Sabotage = Callable[[Path], None]
 CONTEXT = multiprocessing.get_context("forkserver")  # a process costs 0.1 s, a new Python 8 s
 CONTEXT.set_forkserver_preload(["ptbench.cell", "tests.runs"])
+PATIENCE = 120  # seconds, for what takes one on an idle machine
 CELL = ("model=tiny", "task=sst2", "method=ptuning_v2", "sweep=bench", "train.epochs=1")
 
 
@@ -96,7 +97,7 @@ class Bench:
     def command(self, *arguments: str, sabotage: Sabotage | None = None) -> int:
         """Runs `ptbench run` in another process to its end; the exit status, -9 when killed."""
         process = self.start(*arguments, sabotage=sabotage)
-        process.join(60)
+        process.join(PATIENCE)
         assert process.exitcode is not None, self.log()
         return process.exitcode
 
@@ -106,7 +107,7 @@ class Bench:
 
     def wait_for(self, name: str) -> None:
         """Waits for a file that a sabotage makes."""
-        for _ in range(600):
+        for _ in range(20 * PATIENCE):
             if (self.folder / name).exists():
                 return
             time.sleep(0.05)
@@ -144,7 +145,7 @@ def stall(folder: Path) -> None:
 
     def update(job: Job) -> None:
         (folder / "stalled").touch()
-        time.sleep(60)
+        time.sleep(PATIENCE)
 
     Job.update = update
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import Bench, Sabotage, die_before_replace, die_half_written, meet, stall
+from tests.runs import PATIENCE, Bench, Sabotage, die_before_replace, die_half_written, meet, stall
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_interrupt_is_recorded_and_a_rerun_finishes_the_cell(bench: Bench) -> No
     process = bench.start(sabotage=stall)
     bench.wait_for("stalled")
     os.kill(process.pid or 0, signal.SIGINT)
-    process.join(30)
+    process.join(PATIENCE)
     assert process.exitcode not in (0, None)
     assert statuses(bench) == ["interrupted"]
     assert bench.records()[0]["error"] == "KeyboardInterrupt"
@@ -38,7 +38,7 @@ def test_interrupt_ends_the_whole_sweep(bench: Bench) -> None:
     process = bench.start("-m", "seed=0,1", sabotage=stall)
     bench.wait_for("stalled")
     os.kill(process.pid or 0, signal.SIGINT)
-    process.join(30)
+    process.join(PATIENCE)
     assert process.exitcode not in (0, None)
     assert statuses(bench) == ["interrupted"]
 
@@ -48,7 +48,7 @@ def test_killed_in_training_leaves_no_record_and_no_lock(bench: Bench) -> None:
     process = bench.start("-m", "seed=1,0,2", sabotage=stall)
     bench.wait_for("stalled")
     process.kill()
-    process.join(30)
+    process.join(PATIENCE)
     assert statuses(bench) == ["done"], "the cell before stays, the killed one has no record"
     assert bench.command("-m", "seed=0,1,2") == 0
     assert statuses(bench) == ["done"] * 3
@@ -75,7 +75,7 @@ def test_killed_in_writing_anew_keeps_the_old_record(bench: Bench) -> None:
 def test_two_processes_never_train_the_same_cell(bench: Bench) -> None:
     both = [bench.start("-m", "seed=0,1,2,3", sabotage=meet) for _ in range(2)]
     for process in both:
-        process.join(60)
+        process.join(PATIENCE)
     assert [process.exitcode for process in both] == [0, 0]
     assert trainings(bench) == 4
     assert bench.log().count("skipped") == 4, "each cell is trained by one, skipped by the other"

@@ -79,13 +79,13 @@ def trained(composed: Compose) -> Callable[..., Trained]:
     return run
 
 
-@pytest.fixture(params=METHODS)
+@pytest.fixture(scope="module", params=METHODS)
 def method(request: pytest.FixtureRequest) -> str:
     """Each method, by the name of its file."""
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cell(method: str, task: Task, trained: Callable[..., Trained], composed: Compose) -> Trained:
     """Each method trained on each kind of task."""
     model = build_cell(composed(f"method={method}")).method.adapt(TINY.load(), task.kind)
