@@ -50,7 +50,7 @@ def _text(sweep: str, task: str, record: Mapping[str, Any], tried: Sequence[floa
     points = ", ".join(f"{point:g}" for point in tried)
     return (
         "# @package _global_\n"
-        f"# Source: sweep {sweep} at {record['provenance']['commit'][:8]}, task {task}: best of "
+        f"# Source: sweep {sweep} at {(record['provenance']['commit'] or 'no commit')[:8]}, task {task}: best of "
         f"{points} ({score['metric']} {score['score']:.3f} on {score['split']} rows{edge}).\n"
         f"train: {{{KEY}: {rate:g}}}\n"
     )

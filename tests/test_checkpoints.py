@@ -19,8 +19,8 @@ def adapted(root: Path, method: str, *overrides: str) -> tuple[Adapted, Any]:
     """A freshly adapted tiny model in evaluation mode, and a batch for it."""
     for split in ("train", "validation"):
         write_rows(root / "sst2" / f"{split}.jsonl", reviews(12))
-    chosen = (f"method={method}", "model=tiny", "task=sst2", f"data.root={root}", *overrides)
-    cell = built(*chosen)
+    chosen = (f"method={method}", "model=tiny", "task=sst2", "model.lm_head=false")
+    cell = built(*chosen, f"data.root={root}", *overrides)
     torch.manual_seed(0)  # the tiny backbone is the same each time, what the method adds is not
     backbone = cell.model.load()
     torch.seed()

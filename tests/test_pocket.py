@@ -1,4 +1,4 @@
-"""The made-up sentences: same arguments, same data; nothing but function words in two splits."""
+"""The made-up sentences: same arguments, same data; no listed word or template in two splits."""
 
 import re
 from collections import Counter, defaultdict
