@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,6 +33,8 @@ def run(context: typer.Context) -> None:
     from hydra.errors import HydraException, MissingConfigException
     from omegaconf.errors import OmegaConfBaseException
 
+    # joblib replaces a worker that has grown, and would say so as if it were a fault
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # faults reach us whole; we say them in one line
     sys.argv = ["ptbench run", *context.args]
     from ptbench.run import main as hydra_main

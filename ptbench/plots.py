@@ -5,6 +5,7 @@ from itertools import product
 from math import ceil
 from pathlib import Path
 from statistics import fmean
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -177,7 +178,8 @@ def _figure(
     panels = [Panel(task, model) for model, task in product(axis["model"], axis["task"])]
     wide = min(WIDEST, len(panels))
     high = ceil(len(panels) / wide)
-    size = (3.4 * max(wide, 2), 3.4 * high + 1.0)  # title and legend need two panels' width
+    columns = min(max(wide, 2), len(keys))  # of the legend: its longest name is a panel wide
+    size = (3.4 * max(wide, 2), 3.4 * high + 0.6 + 0.2 * ceil(len(keys) / columns))
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
     grid = figure.subplots(high, wide, squeeze=False).flatten()
     for axes, panel in zip(grid, panels, strict=False):
@@ -190,8 +192,8 @@ def _figure(
             axes.set_axis_off()
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
-    figure.suptitle(title, fontsize=11)
-    figure.legend(handles=keys, loc="outside lower center", ncols=min(4, len(keys)), frameon=False)
+    figure.suptitle(fill(title, width=33 * max(wide, 2)), fontsize=11)
+    figure.legend(handles=keys, loc="outside lower center", ncols=columns, frameon=False)
     return figure
 
 

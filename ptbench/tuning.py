@@ -46,11 +46,12 @@ def write(sweep: str, also: Mapping[str, str], folder: Path = CONF / "tuned") ->
 
 def _text(sweep: str, task: str, record: Mapping[str, Any], tried: Sequence[float]) -> str:
     rate, score = _rate(record), record["selection"]
+    commit = (record["provenance"]["commit"] or "no commit")[:8]
     edge = ", an edge of the space" if rate in (tried[0], tried[-1]) else ""
     points = ", ".join(f"{point:g}" for point in tried)
     return (
         "# @package _global_\n"
-        f"# Source: sweep {sweep} at {(record['provenance']['commit'] or 'no commit')[:8]}, task {task}: best of "
+        f"# Source: sweep {sweep} at {commit}, task {task}: best of "
         f"{points} ({score['metric']} {score['score']:.3f} on {score['split']} rows{edge}).\n"
         f"train: {{{KEY}: {rate:g}}}\n"
     )
