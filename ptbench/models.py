@@ -77,7 +77,7 @@ class Pretrained(Model):
         }
         model, loading = AutoModel.from_pretrained(source, output_loading_info=True, **options)
         if self.gradient_checkpointing:
-            model.activation_checkpointing_enable({"use_reentrant": False})
+            enable_checkpointing(model)
 
         def language_model() -> PreTrainedModel:
             lm, loading = AutoModelForMaskedLM.from_pretrained(
@@ -132,6 +132,13 @@ class Packaged(Pretrained):
 
     def identity(self) -> str:
         return f"sha256:{self.sha256}"
+
+
+def enable_checkpointing(model: PreTrainedModel) -> None:
+    """Recomputes activations in the backward pass, by whichever name this transformers has."""
+    # renamed between 5.17, our lower bound, and 5.24, which warns of the old name
+    new: Any = getattr(model, "activation_checkpointing_enable", None)
+    (new or model.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
 def weights_checksum(folder: Path) -> str:

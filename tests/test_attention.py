@@ -12,7 +12,7 @@ from ptbench.backbones import Backbone, Pooling
 from ptbench.encoders import Table
 from ptbench.errors import BackboneError
 from ptbench.inputs import IGNORE, Batch, Inputs, KeyValue, stack
-from ptbench.models import Random
+from ptbench.models import Random, enable_checkpointing
 from ptbench.prompts import InputPrompt, LayerPrompt, Prompt
 
 Build = Callable[..., Backbone]
@@ -190,7 +190,7 @@ def test_checkpointing_gives_equal_gradients(build_backbone: Build, attention: s
     for checkpointing in (False, True):
         backbone = build_backbone("bert", attention)
         if checkpointing:
-            backbone.model.activation_checkpointing_enable({"use_reentrant": False})
+            enable_checkpointing(backbone.model)
         torch.manual_seed(2)
         prompt = layer_prompt(backbone)
         backbone.train()
