@@ -128,6 +128,8 @@ def redirected(folder: Path) -> Iterator[None]:
 def _command(folder: Path, line: tuple[str, ...], sabotage: Sabotage | None) -> None:
     from ptbench import cli
 
+    # a shell that starts the tests in its background has children ignore Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
