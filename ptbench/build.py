@@ -1,6 +1,7 @@
 """A config node becomes the frozen dataclass that its `_target_` names, every value checked."""
 
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -29,7 +30,8 @@ def build(node: object, name: str, base: type[T]) -> T:
             raise ConfigError(
                 f"{name}.{key}: no such setting of {cls.__name__}; {did_you_mean(key, known)}"
             )
-    if missing := sorted(known - set(given)):
+    required = {f.name for f in fields(cls) if f.default is MISSING}
+    if missing := sorted(required - set(given)):
         raise ConfigError(f"{name}.{missing[0]} of {cls.__name__} has no value; set it")
     for key in given:
         _check(cls, name, key, node[key])
@@ -38,6 +40,16 @@ def build(node: object, name: str, base: type[T]) -> T:
         return OmegaConf.to_object(filled)  # pyright: ignore[reportReturnType]
     except ValueError as error:
         raise ConfigError(f"{name}: {error}") from error
+
+
+def deciding(settings: Mapping[str, Any], built: Any) -> dict[str, Any]:
+    """The settings that tell one result from another: those at a dataclass's default do not.
+
+    So a setting that is added later, with the behaviour until then as its default, leaves the
+    identity of every finished record as it was.
+    """
+    defaults = {f.name: f.default for f in fields(built) if f.default is not MISSING}
+    return {k: v for k, v in settings.items() if k not in defaults or v != defaults[k]}
 
 
 def _target(node: DictConfig, name: str) -> Any:

@@ -17,7 +17,8 @@ from ptbench.paths import CONF, ROOT, RUNS
 from ptbench.provenance import nameless, portable, provenance
 
 LOGGER = logging.getLogger(__name__)
-DECIDING = ("method", "task", "model", "train", "protocol", "seed")
+# which config nodes decide a result, and the cell's parts that are built from them
+DECIDING = {name: name for name in ("method", "task", "model", "protocol")} | {"train": "training"}
 
 OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
 
@@ -33,9 +34,7 @@ def main(config: DictConfig) -> None:
     assert isinstance(cell, Cell)
     identity = {"model": cell.model.identity(), "data": cell.task.identity(cell.data)}
     resolved = portable(config)
-    deciding = {key: resolved[key] for key in DECIDING}
-    rows = {"train_rows": cell.data.train_rows}
-    hash8 = records.digest({**deciding, "data": rows, "identity": identity})
+    hash8 = _hash(cell, resolved, identity)
     file = records.path_of(config.sweep, names, hash8)
     try:
         with records.claimed(file):
@@ -52,6 +51,15 @@ def main(config: DictConfig) -> None:
                 _save(model, RUNS / config.sweep / names["task"] / file.name, resolved)
     except records.Busy as busy:
         LOGGER.info("%s; skipped", busy)
+
+
+def _hash(cell: Any, config: dict[str, Any], identity: dict[str, str]) -> str:
+    from ptbench.build import deciding
+
+    parts = {key: deciding(config[key], getattr(cell, field)) for key, field in DECIDING.items()}
+    rows = {"train_rows": cell.data.train_rows}
+    whole = {**parts, "seed": cell.seed, "data": rows, "identity": identity}
+    return records.digest(whole)
 
 
 def _name(cell: dict[str, Any]) -> str:

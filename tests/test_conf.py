@@ -3,6 +3,7 @@
 import pkgutil
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +16,7 @@ import methods
 import ptbench
 import tasks
 from ptbench import listing, sweeps
-from ptbench.build import build
+from ptbench.build import build, deciding
 from ptbench.kinds import Kind
 from ptbench.method import Method
 from ptbench.paths import CONF, ROOT, SWEEPS
@@ -134,3 +135,20 @@ def test_every_module_of_methods_and_tasks_has_its_config(package: ModuleType) -
     for module in pkgutil.iter_modules(package.__path__):
         name = f"{package.__name__}.{module.name}"
         assert module.ispkg or f"_target_: {name}." in targets, f"{name} is in no file of conf/"
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A part to which a setting was added later."""
+
+    old: int
+    new: int = 7
+
+
+def test_a_setting_added_later_leaves_the_identity_of_old_records() -> None:
+    node = OmegaConf.create({"_target_": f"{__name__}.Grown", "old": 1})
+    part = build(node, "part", Grown)
+    assert part == Grown(1, 7)
+    before = {"_target_": "x", "old": 1}
+    assert deciding({**before, "new": 7}, part) == deciding(before, part) == before
+    assert deciding({**before, "new": 8}, part) == {**before, "new": 8}
