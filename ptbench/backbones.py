@@ -23,6 +23,7 @@ class Pooling(StrEnum):
     pooler = "pooler"  # the model's own pooler: dense and tanh of the first token
     first = "first"
     mean = "mean"
+    last = "last"  # where a decoder has seen the whole text
 
 
 class Backbone(nn.Module):
@@ -125,7 +126,10 @@ class Backbone(nn.Module):
         if self.pooling is Pooling.mean:
             weights = text[..., None].to(hidden.dtype)
             return (hidden * weights).sum(1) / weights.sum(1)
-        first = hidden[torch.arange(len(hidden), device=hidden.device), text.int().argmax(1)]
+        rows = torch.arange(len(hidden), device=hidden.device)
+        if self.pooling is Pooling.last:
+            return hidden[rows, text.cumsum(1).argmax(1)]  # the sum stops growing at the last one
+        first = hidden[rows, text.int().argmax(1)]
         if self.pooling is Pooling.first:
             return first
         pooler: Any = self.model.pooler

@@ -2,12 +2,12 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import (
     AutoModel,
     AutoModelForMaskedLM,
@@ -25,6 +25,13 @@ from ptbench.backbones import Backbone, Pooling
 from ptbench.errors import BackboneError, did_you_mean
 
 disable_progress_bar()  # a cell has one bar, its own
+
+
+class DType(StrEnum):
+    """The precision of a backbone's weights; prompt and head stay in float32."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ class Pretrained(Model):
     revision: str | None
     attention: str
     gradient_checkpointing: bool
+    dtype: DType = field(default=DType.float32, kw_only=True)
 
     def load(self) -> Backbone:
         if self.attention not in NAMES:
@@ -73,7 +81,7 @@ class Pretrained(Model):
         options: dict[str, Any] = {
             "revision": self.revision,
             "attn_implementation": NAMES[self.attention],
-            "dtype": torch.float32,
+            "dtype": self.dtype.value,
         }
         model, loading = AutoModel.from_pretrained(source, output_loading_info=True, **options)
         if self.gradient_checkpointing:
@@ -81,7 +89,7 @@ class Pretrained(Model):
 
         def language_model() -> PreTrainedModel:
             lm, loading = AutoModelForMaskedLM.from_pretrained(
-                source, revision=self.revision, dtype=torch.float32, output_loading_info=True
+                source, revision=self.revision, dtype=self.dtype.value, output_loading_info=True
             )
             if missing := sorted(loading["missing_keys"]):
                 raise BackboneError(
