@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import nn
 
 from ptbench.backbones import Backbone
-from ptbench.encoders import MLP
+from ptbench.encoders import MLP, joined
 from ptbench.kinds import Kind
 from ptbench.method import Adapted, Method
 from ptbench.prompts import LayerPrompt
@@ -16,6 +16,7 @@ from ptbench.prompts import LayerPrompt
 class PrefixTuning(Method):
     """The MLP trains (section 4.3) and is folded into a table when saved.
 
+    Encoder-decoders get an MLP for each site: the encoder's, the decoder's and the cross-attention.
     `shifted` counts text positions from the prefix on, as the authors' GPT-2 code does.
     """
 
@@ -27,8 +28,10 @@ class PrefixTuning(Method):
     title: ClassVar[str] = "prefix-tuning"
 
     def adapt(self, backbone: Backbone, kind: Kind) -> Adapted:
-        width = LayerPrompt.width(backbone)
-        encoder = MLP(self.prefix_length, backbone.width, self.hidden, width, nn.Tanh())
+        encoder = joined(
+            lambda width: MLP(self.prefix_length, backbone.width, self.hidden, width, nn.Tanh()),
+            LayerPrompt.widths(backbone),
+        )
         return Adapted(
             kind,
             backbone,

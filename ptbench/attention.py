@@ -5,48 +5,55 @@ values. This needs no cache, so it works for encoders, under gradient checkpoint
 different prefix in every row. Positions are not its business: they are explicit in `Inputs`.
 """
 
-import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.masking_utils import eager_mask, sdpa_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from ptbench import disentangled
 from ptbench.errors import BackboneError
 from ptbench.inputs import KeyValue
 
-NAMES = {"sdpa": "ptbench_sdpa", "eager": "ptbench_eager"}
-SITE = "_ptbench_site"
+# without "sdpa" in the name, by which transformers turns DeBERTa away
+NAMES = {"sdpa": "ptbench_fused", "eager": "ptbench_eager"}
+FAMILIES = (
+    "BERT, RoBERTa, XLM-R, ELECTRA, ALBERT, DistilBERT, ModernBERT, DeBERTa, DeBERTa-v2, GPT-2, "
+    "Llama, Qwen3, Gemma 3, GLM-4, BART, T5"
+)
+HOOK = "_ptbench_hook"
+
+
+class Site(StrEnum):
+    """Where in a model an attention stands; a model of one stack has `self` alone."""
+
+    self = "self"
+    encoder = "encoder"
+    decoder = "decoder"
+    cross = "cross"
 
 
 @dataclass(frozen=True)
 class Call:
-    """One attention call of a forward pass: what keys and values it takes."""
+    """One attention call of a forward pass: its place, and what keys and values it takes."""
 
+    site: Site
+    layer: int
     heads: int
     size: int
 
 
 @dataclass
-class Site:
-    """What an attention module must know: its calls' numbers, and the prefix of this pass.
-
-    A module that several layers share is called several times a pass, hence the cycle.
-    """
-
-    injection: "Injection"
-    numbers: Iterator[int]
-
-
-@dataclass
 class Injection:
-    """The attention calls of one backbone, in order, and the prefix that they see now.
+    """The attention calls of one backbone, site after site, and the prefix that they see now.
 
     The prefix of the last pass stays until the next, since checkpointing recomputes from it.
     """
@@ -55,22 +62,60 @@ class Injection:
     prefix: tuple[KeyValue | None, ...] = ()
 
 
-def _attend(base: Callable[[nn.Module], Callable[..., Any]]) -> Callable[..., Any]:
+@dataclass
+class Hook:
+    """What an attention module must know: its calls' numbers among those of the injection.
+
+    A module that several layers share is called several times a pass, each number in turn.
+    """
+
+    injection: Injection
+    numbers: tuple[int, ...]
+    turn: int = 0
+
+    def prefix(self) -> KeyValue | None:
+        """The prefix of the call that begins now."""
+        if not self.injection.prefix:
+            return None
+        number = self.numbers[self.turn % len(self.numbers)]
+        self.turn += 1
+        return self.injection.prefix[number]
+
+
+def prefix_of(module: nn.Module, query: Tensor, key: Tensor) -> KeyValue | None:
+    """The prefix that this attention call takes, one row for each of the query's.
+
+    Beam search repeats the rows of a batch, each in place, and so are the prefix's.
+    """
+    if _probed is not None:
+        _probed.append((module, query.shape[2], key.shape))
+    hook: Hook | None = module.__dict__.get(HOOK)
+    prefix = None if hook is None else hook.prefix()
+    return None if prefix is None else prefix.repeated(query.shape[0] // prefix.key.shape[0])
+
+
+def _attend(base: Callable[[nn.Module], Callable[..., Any]], additive: bool) -> Callable[..., Any]:
     def attend(
         module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, **rest: Any
     ) -> Any:
-        if _recorded is not None:
-            _recorded.append((module, Call(key.shape[1], key.shape[3])))
-        site: Site | None = module.__dict__.get(SITE)
-        if site is not None and site.injection.prefix:
-            prefix = site.injection.prefix[next(site.numbers)]
-            if prefix is not None:
-                mask = _extended_mask(module, query, key, mask, prefix, rest)
-                key = torch.cat([prefix.key.to(key.dtype), key], 2)
-                value = torch.cat([prefix.value.to(value.dtype), value], 2)
+        prefix = prefix_of(module, query, key)
+        if prefix is not None:
+            given = mask
+            mask = _extended_mask(module, query, key, mask, prefix, rest)
+            if additive and given is None and mask is not None:
+                mask = _added(mask, query.dtype)
+            if rest.get("position_bias") is not None:  # T5's: none towards the prefix
+                rest["position_bias"] = F.pad(rest["position_bias"], (prefix.key.shape[2], 0))
+            key = torch.cat([prefix.key.to(key.dtype), key], 2)
+            value = torch.cat([prefix.value.to(value.dtype), value], 2)
         return base(module)(module, query, key, value, mask, **rest)
 
     return attend
+
+
+def _added(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """A mask of what is seen as one that is added to the scores."""
+    return torch.zeros_like(seen, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
 
 
 def _extended_mask(
@@ -93,14 +138,9 @@ def _extended_mask(
         visible = torch.ones(queries, texts, dtype=torch.bool, device=query.device)
         mask = (visible.tril(texts - queries) if causal else visible)[None, None]
     mask = mask.expand(rows, *mask.shape[1:])
-    seen = prefix.mask
-    if seen is None:
-        seen = torch.ones(rows, prefix.key.shape[2], dtype=torch.bool, device=query.device)
-    seen = seen[:, None, None].expand(*mask.shape[:3], -1)
+    seen = prefix.seen()[:, None, None].expand(*mask.shape[:3], -1)
     if mask.dtype != torch.bool:
-        seen = torch.zeros_like(seen, dtype=mask.dtype).masked_fill(
-            ~seen, torch.finfo(mask.dtype).min
-        )
+        seen = _added(seen, mask.dtype)
     return torch.cat([seen, mask], -1)
 
 
@@ -109,55 +149,70 @@ def _eager(module: nn.Module) -> Callable[..., Any]:
     return sys.modules[type(module).__module__].eager_attention_forward
 
 
-AttentionInterface.register(NAMES["sdpa"], _attend(lambda module: ALL_ATTENTION_FUNCTIONS["sdpa"]))
-AttentionInterface.register(NAMES["eager"], _attend(_eager))
+AttentionInterface.register(
+    NAMES["sdpa"], _attend(lambda module: ALL_ATTENTION_FUNCTIONS["sdpa"], additive=False)
+)
+AttentionInterface.register(NAMES["eager"], _attend(_eager, additive=True))
 AttentionMaskInterface.register(NAMES["sdpa"], sdpa_mask)
 AttentionMaskInterface.register(NAMES["eager"], eager_mask)
 
-_recorded: list[tuple[nn.Module, Call]] | None = None
+_Probe = tuple[nn.Module, int, torch.Size]  # module, number of queries, shape of the keys
+_probed: list[_Probe] | None = None
 
 
 @contextmanager
-def _recording() -> Iterator[list[tuple[nn.Module, Call]]]:
-    global _recorded
-    _recorded = []
+def _probing() -> Iterator[list[_Probe]]:
+    global _probed
+    _probed = []
     try:
-        yield _recorded
+        yield _probed
     finally:
-        _recorded = None
+        _probed = None
 
 
 def inject(model: PreTrainedModel, width: int) -> Injection:
-    """Finds the attention calls of `model` by one pass over one token and opens them to prefixes.
+    """Finds the attention calls of `model` by one pass over two tokens and opens them to prefixes.
 
-    Raises BackboneError where attention does not go through the registry, as a prefix would be
-    ignored silently.
+    Raises BackboneError where attention can be reached in no way, as a prefix would be ignored
+    silently.
     """
-    token = torch.zeros(1, 1, width, dtype=model.dtype, device=model.device)
+    disentangled.open_to_prefixes(model, prefix_of)
+    tokens = torch.zeros(1, 2, width, dtype=model.dtype, device=model.device)
+    both = {"decoder_inputs_embeds": tokens[:, :1]} if model.config.is_encoder_decoder else {}
     training = model.training
-    with _recording() as recorded, torch.no_grad():
-        model.eval()(inputs_embeds=token)
+    with _probing() as probed, torch.no_grad():
+        model.eval()(inputs_embeds=tokens, **both)
         model.train(training)
-    if not recorded:
+    if not probed:
         raise BackboneError(
-            f"architecture '{model.config.model_type}' does not use transformers' attention "
-            "registry, so prompt keys and values cannot enter it; use a BERT, RoBERTa, ELECTRA or "
-            "DistilBERT encoder"
+            f"architecture '{model.config.model_type}': prompt keys and values cannot enter its "
+            f"attention, which is not in transformers' registry; supported are {FAMILIES}"
         )
-    injection = Injection([call for _, call in recorded])
+    injection = Injection()
     numbers: dict[nn.Module, list[int]] = {}
-    for number, (module, _) in enumerate(recorded):
-        numbers.setdefault(module, []).append(number)
+    sites = [_site(queries, shape[2], bool(both)) for _, queries, shape in probed]
+    for site in Site:
+        found = [probe for probe, where in zip(probed, sites, strict=True) if where is site]
+        for layer, (module, _, shape) in enumerate(found):
+            numbers.setdefault(module, []).append(len(injection.calls))
+            injection.calls.append(Call(site, layer, shape[1], shape[3]))
     for module, calls in numbers.items():
-        module.__dict__[SITE] = Site(injection, itertools.cycle(calls))
+        module.__dict__[HOOK] = Hook(injection, tuple(calls))
     return injection
 
 
-def check_layers(layers: Sequence[int] | None, calls: int) -> tuple[int, ...]:
-    """The chosen layers, counted from 0; all where none are named."""
-    chosen = tuple(range(calls)) if layers is None else tuple(layers)
-    if wrong := [layer for layer in chosen if not 0 <= layer < calls]:
-        raise BackboneError(
-            f"method.layers names {wrong}, but the backbone has layers 0 to {calls - 1}"
-        )
-    return chosen
+def _site(queries: int, keys: int, two_stacks: bool) -> Site:
+    """Told by the probe's lengths: two tokens in the encoder, one in the decoder."""
+    if not two_stacks:
+        return Site.self
+    if queries != keys:
+        return Site.cross
+    return Site.encoder if queries == 2 else Site.decoder
+
+
+def chosen(calls: Sequence[Call], layers: Sequence[int] | None) -> list[int]:
+    """The numbers of the calls in the chosen layers, counted from 0 at each site; null: all."""
+    last = max(call.layer for call in calls)
+    if wrong := [layer for layer in layers or () if not 0 <= layer <= last]:
+        raise BackboneError(f"method.layers names {wrong}, but the backbone has layers 0 to {last}")
+    return [i for i, call in enumerate(calls) if layers is None or call.layer in layers]

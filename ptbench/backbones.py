@@ -17,6 +17,10 @@ from ptbench.errors import BackboneError
 from ptbench.inputs import Batch, Inputs
 
 
+# the ends of the names that absolute position tables have in transformers
+TABLES = ("position_embeddings", "wpe", "embed_positions")
+
+
 class Pooling(StrEnum):
     """What of the last layer a classification head sees."""
 
@@ -27,9 +31,10 @@ class Pooling(StrEnum):
 
 
 class Backbone(nn.Module):
-    """A pretrained encoder behind one interface: `Inputs` in, hidden states out.
+    """A pretrained model behind one interface: `Inputs` in, hidden states of every token out.
 
-    `made` names the parameters that the checkpoint did not hold, such as RoBERTa's pooler.
+    Of an encoder-decoder these are the decoder's, which reads the text shifted by one place, as
+    in BART's classification (Lewis et al. 2020, section 3.1). `made` names the parameters that the checkpoint did not hold, such as RoBERTa's pooler.
     """
 
     def __init__(
@@ -46,6 +51,8 @@ class Backbone(nn.Module):
         self.words: nn.Embedding = model.get_input_embeddings()  # pyright: ignore[reportAttributeAccessIssue]
         self.injection: Injection = inject(model, self.words.embedding_dim)
         self._accepts = set(inspect.signature(model.forward).parameters)
+        if not any(name.endswith("token_type_embeddings") for name, _ in model.named_modules()):
+            self._accepts -= {"token_type_ids"}  # GPT-2 would add the embeddings of these ids
 
     @property
     def width(self) -> int:
@@ -55,24 +62,35 @@ class Backbone(nn.Module):
     def dropout(self) -> float:
         """The share of hidden units dropped in the backbone's training, used by heads too."""
         config = self.model.config
-        return getattr(config, "hidden_dropout_prob", getattr(config, "dropout", 0.0))
+        names = ("hidden_dropout_prob", "dropout", "dropout_rate", "resid_pdrop")
+        return next((getattr(config, name) for name in names if hasattr(config, name)), 0.0)
 
     @property
     def has_lm_head(self) -> bool:
         return self._lm_loader is not None
 
+    @property
+    def takes_positions(self) -> bool:
+        """Whether positions are given to it; an encoder-decoder counts them itself."""
+        return not self.model.config.is_encoder_decoder
+
     @cached_property
     def _positions(self) -> nn.Embedding | None:
         for name, module in self.model.named_modules():
-            if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            if name.endswith(TABLES) and isinstance(module, nn.Embedding):
                 return module
         return None
 
     @property
     def position_limit(self) -> int | None:
-        """How many positions the table holds for text and prompt; None where there is no table."""
+        """How many positions text and prompt may take, by the table or by how it was trained.
+
+        None where positions are relative and without bound.
+        """
         table = self._positions
-        return None if table is None else table.num_embeddings - self._first_position
+        if table is None:
+            return getattr(self.model.config, "max_position_embeddings", None)
+        return table.num_embeddings - max(self._first_position, getattr(table, "offset", 0))
 
     @property
     def _first_position(self) -> int:
@@ -100,8 +118,16 @@ class Backbone(nn.Module):
         types: Int[Tensor, "rows tokens"],
         positions: Int[Tensor, "rows tokens"],
     ) -> Float[Tensor, "rows tokens width"]:
-        """The output of the whole embedding block."""
-        block: Any = self.model.embeddings
+        """The output of the whole embedding block.
+
+        Raises BackboneError where the architecture has none that stands alone.
+        """
+        block: Any = getattr(self.model, "embeddings", None)
+        if block is None or "position_ids" not in inspect.signature(block.forward).parameters:
+            raise BackboneError(
+                f"architecture '{self.model.config.model_type}' has no embedding block with "
+                "positions to pass twice; set method.embed_twice=false"
+            )
         return block(
             None,
             inputs_embeds=words,
@@ -114,7 +140,16 @@ class Backbone(nn.Module):
             inputs_embeds=inputs.embeds,
             attention_mask=inputs.mask.long(),
             **self._accepted(token_type_ids=inputs.types, position_ids=inputs.positions),
+            **self._decoder(inputs.embeds),
         ).last_hidden_state
+
+    def _decoder(self, embeds: Float[Tensor, "rows tokens width"]) -> dict[str, Tensor]:
+        """What an encoder-decoder's decoder reads: the text behind the token that starts it."""
+        if not self.model.config.is_encoder_decoder:
+            return {}
+        start = torch.tensor([[self.model.config.decoder_start_token_id]], device=embeds.device)
+        first = self.words(start).expand(len(embeds), -1, -1)
+        return {"decoder_inputs_embeds": torch.cat([first, embeds[:, :-1]], 1)}
 
     def _accepted(self, **arguments: Tensor) -> dict[str, Tensor]:
         return {name: value for name, value in arguments.items() if name in self._accepts}
@@ -151,9 +186,9 @@ class LMHead(nn.Module):
 
     def __init__(self, model: PreTrainedModel, words: nn.Embedding):
         super().__init__()
-        setattr(model, model.base_model_prefix, _Through())
         if model.config.tie_word_embeddings:
             model.get_output_embeddings().weight = words.weight  # pyright: ignore
+        setattr(model, model.base_model_prefix, _Through())
         self.model = model
 
     def forward(
@@ -165,5 +200,13 @@ class LMHead(nn.Module):
 class _Through(nn.Module):
     """Stands where the backbone stood and hands its input on."""
 
-    def forward(self, *_: Any, inputs_embeds: Tensor, **__: Any) -> BaseModelOutput:
-        return BaseModelOutput(last_hidden_state=inputs_embeds)  # pyright: ignore
+    def forward(self, *_: Any, inputs_embeds: Tensor, **__: Any) -> "_Handed":
+        return _Handed(last_hidden_state=inputs_embeds)  # pyright: ignore[reportArgumentType]
+
+
+class _Handed(BaseModelOutput):
+    """An output whose other fields, a cache among them, are all None."""
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)

@@ -79,6 +79,36 @@ def tune(
     _say(tuning.write(sweep, pairs))
 
 
+@app.command()
+def predict(
+    prompts: Annotated[
+        Path, typer.Option(help="A folder of saved prompts.", exists=True, file_okay=False)
+    ],
+    texts: Annotated[
+        Path,
+        typer.Option(
+            "--input",
+            help="JSON lines: the columns of a task, and `prompt`, the name of a saved file.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="Where the rows go; else to the screen.", dir_okay=False)
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows a pass, of any prompts.")] = 32,
+    backbone: Annotated[
+        Path | None, typer.Option(help="The backbone's folder, where it was a local one.")
+    ] = None,
+) -> None:
+    """Answer texts with saved prompts, those of many tasks in one pass over one backbone."""
+    from ptbench.predict import predict_file
+
+    predict_file(prompts, texts, output, batch_size, backbone)
+    if output is not None:
+        _say([output])
+
+
 @app.command("list")
 def list_(group: Annotated[str | None, typer.Argument()] = None) -> None:
     """Name all methods, tasks, models, sweeps and other choices, with one line each."""

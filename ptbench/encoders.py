@@ -1,6 +1,7 @@
 """What makes a prompt's rows: a table, an MLP over a table, or an LSTM and MLP over a table."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -21,11 +22,17 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def forward(self) -> Float[Tensor, "length width"]: ...
 
+    @property
+    def title(self) -> str:
+        """What a record calls it."""
+        return type(self).__name__
+
     def folded(self) -> "Table":
         """A table of the rows as they are now: all that use of the prompt needs."""
-        table = Table(self.length, self.width)
-        with torch.no_grad():
-            table.embedding.weight.copy_(self())
+        with torch.device("meta"):  # draws no random numbers, so that training goes on as it would
+            table = Table(self.length, self.width)
+        with torch.no_grad():  # as in evaluation: with gradients an LSTM's last bits are others
+            table.embedding.weight = nn.Parameter(self().clone())
         return table
 
 
@@ -39,6 +46,27 @@ class Table(Encoder):
 
     def forward(self) -> Float[Tensor, "length width"]:
         return self.embedding.weight
+
+
+class Joined(Encoder):
+    """Encoders side by side: prefix-tuning has one of its own for each site of attention."""
+
+    def __init__(self, parts: Sequence[Encoder]):
+        super().__init__(parts[0].length, sum(part.width for part in parts))
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self) -> Float[Tensor, "length width"]:
+        return torch.cat([part() for part in self.parts], -1)
+
+    @property
+    def title(self) -> str:
+        return self.parts[0].title
+
+
+def joined(make: Callable[[int], Encoder], widths: Sequence[int]) -> Encoder:
+    """An encoder for each width, side by side; just the one where there is one width."""
+    parts = [make(width) for width in widths]
+    return parts[0] if len(parts) == 1 else Joined(parts)
 
 
 class MLP(Encoder):

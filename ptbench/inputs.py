@@ -47,6 +47,19 @@ class KeyValue:
     value: Float[Tensor, "rows heads length size"]
     mask: Bool[Tensor, "rows length"] | None = None
 
+    def seen(self) -> Bool[Tensor, "rows length"]:
+        """The mask, whole where there is none."""
+        rows, _, length, _ = self.key.shape
+        whole = torch.ones(rows, length, dtype=torch.bool, device=self.key.device)
+        return whole if self.mask is None else self.mask
+
+    def repeated(self, times: int) -> "KeyValue":
+        """Each row `times` times in place."""
+        if times == 1:
+            return self
+        tensors = [self.key, self.value, self.mask]
+        return KeyValue(*(None if t is None else t.repeat_interleave(times, 0) for t in tensors))  # pyright: ignore[reportArgumentType]
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -92,10 +105,7 @@ def _stack_prefix(parts: Sequence[KeyValue | None], rows: Sequence[int]) -> KeyV
             seen = torch.zeros(count, absent.shape[2], dtype=torch.bool, device=absent.device)
             part = KeyValue(nothing, nothing, seen)
         missing = length - part.key.shape[2]
-        seen = part.mask
-        if seen is None:
-            seen = torch.ones(count, part.key.shape[2], dtype=torch.bool, device=absent.device)
         keys.append(F.pad(part.key, (0, 0, 0, missing)))
         values.append(F.pad(part.value, (0, 0, 0, missing)))
-        masks.append(F.pad(seen, (0, missing)))
+        masks.append(F.pad(part.seen(), (0, missing)))
     return KeyValue(torch.cat(keys), torch.cat(values), torch.cat(masks))

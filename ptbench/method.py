@@ -82,7 +82,7 @@ class Adapted(nn.Module):
         return {
             "title": name,
             "prompt": self.prompt.place,
-            "encoder": type(encoder).__name__ if encoder is not None else "-",
+            "encoder": encoder.title if encoder is not None else "-",
             "head": self.head.name,
             "backbone": "frozen" if self.frozen else "trained",
         }

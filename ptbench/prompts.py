@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ptbench.attention import check_layers
+from ptbench.attention import Site, chosen
 from ptbench.backbones import Backbone
 from ptbench.encoders import Encoder
 from ptbench.inputs import Batch, Inputs, KeyValue
@@ -67,8 +67,10 @@ class LayerPrompt(Prompt):
     """Keys and values in front of the text's own, in every chosen layer.
 
     The encoder's row p holds, layer after layer, the key and the value of place p (the layout of
-    prefix-tuning and P-tuning v2). Dropout zeroes single numbers, for each example anew.
-    `shifted` counts the text's positions from the prompt's length on, as a cached prefix does.
+    prefix-tuning and P-tuning v2); where the backbone has several sites, site after site. Dropout
+    zeroes single numbers, for each example anew. `shifted` counts the text's positions from the
+    prompt's length on, as a cached prefix does; it says nothing of encoder-decoders, which count
+    their places themselves.
     """
 
     place = "keys and values of every layer"
@@ -84,19 +86,27 @@ class LayerPrompt(Prompt):
     ):
         super().__init__(encoder)
         calls = backbone.injection.calls
-        self.dropout, self.shifted = nn.Dropout(dropout), shifted
-        self.layers = check_layers(layers, len(calls))
-        self.calls = [calls[layer] for layer in self.layers]
+        self.dropout = nn.Dropout(dropout)
+        self.shifted = shifted and backbone.takes_positions
+        self.numbers = chosen(calls, layers)
+        self.calls = [calls[number] for number in self.numbers]
         self.total = len(calls)
-        if len(self.layers) < self.total:
-            self.place = f"keys and values of layers {', '.join(map(str, self.layers))}"
+        if layers is not None:
+            self.place = f"keys and values of layers {', '.join(map(str, layers))}"
+
+    @staticmethod
+    def widths(backbone: Backbone, layers: Sequence[int] | None = None) -> list[int]:
+        """How many numbers a place needs at each site: a key and a value for each chosen layer."""
+        widths: dict[Site, int] = {}
+        calls = backbone.injection.calls
+        for call in (calls[number] for number in chosen(calls, layers)):
+            widths[call.site] = widths.get(call.site, 0) + 2 * call.heads * call.size
+        return list(widths.values())
 
     @staticmethod
     def width(backbone: Backbone, layers: Sequence[int] | None = None) -> int:
-        """How many numbers one place needs: a key and a value for each chosen layer."""
-        calls = backbone.injection.calls
-        chosen = check_layers(layers, len(calls))
-        return sum(2 * calls[layer].heads * calls[layer].size for layer in chosen)
+        """How many numbers a place needs at all sites together."""
+        return sum(LayerPrompt.widths(backbone, layers))
 
     @property
     def shift(self) -> int:
@@ -112,7 +122,7 @@ class LayerPrompt(Prompt):
         numbers = self.dropout(self.encoder().expand(rows, -1, -1))
         parts = numbers.split([2 * call.heads * call.size for call in self.calls], dim=-1)
         prefix: list[KeyValue | None] = [None] * self.total
-        for layer, call, part in zip(self.layers, self.calls, parts, strict=True):
+        for number, call, part in zip(self.numbers, self.calls, parts, strict=True):
             both: Tensor = part.unflatten(-1, (2, call.heads, call.size)).permute(2, 0, 3, 1, 4)
-            prefix[layer] = KeyValue(both[0], both[1])
+            prefix[number] = KeyValue(both[0], both[1])
         return tuple(prefix)

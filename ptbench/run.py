@@ -48,7 +48,8 @@ def main(config: DictConfig) -> None:
             scores = next(iter(record["scores"].values()))
             LOGGER.info("%s: %s", name, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
             if config.save:
-                _save(model, RUNS / config.sweep / names["task"] / file.name, resolved)
+                place = RUNS / config.sweep / names["task"] / file.name
+                _save(model, place, resolved, identity["model"])
     except records.Busy as busy:
         LOGGER.info("%s; skipped", busy)
 
@@ -110,11 +111,11 @@ def _train(cell: Any, config: DictConfig, name: str, record: dict[str, Any]) -> 
     return result.model
 
 
-def _save(model: Any, record: Path, config: dict[str, Any]) -> None:
+def _save(model: Any, record: Path, config: dict[str, Any], backbone: str) -> None:
     from ptbench import checkpoints
 
     file = record.with_suffix(".safetensors")
-    checkpoints.save(model, file, config)
+    checkpoints.save(model, file, config, backbone)
     LOGGER.info("what trained is in %s", file)
 
 

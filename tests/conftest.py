@@ -19,30 +19,9 @@ from ptbench.kinds import Classification, Cloze, Kind, Labelling, bio
 from ptbench.models import Random
 from ptbench.paths import CONF
 from ptbench.task import Task
+from tests.families import FAMILIES
 
 TINY = Random(Pooling.first, lm_head=True, width=32, layers=2, heads=4, positions=256)
-SHAPE = {
-    "vocab_size": 120,
-    "hidden_size": 32,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "intermediate_size": 64,
-    "max_position_embeddings": 64,
-    "hidden_dropout_prob": 0.0,
-    "attention_probs_dropout_prob": 0.0,
-}
-DISTIL = {"vocab_size": 120, "dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 64}
-FAMILIES: dict[str, dict[str, Any]] = {
-    "bert": SHAPE,
-    "roberta": {**SHAPE, "pad_token_id": 1, "type_vocab_size": 1},
-    "electra": {**SHAPE, "embedding_size": 16},
-    "distilbert": {
-        **DISTIL,
-        "max_position_embeddings": 64,
-        "dropout": 0.0,
-        "attention_dropout": 0.0,
-    },
-}
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -59,13 +38,13 @@ def tiny() -> Random:
 
 @pytest.fixture(scope="session", params=FAMILIES)
 def family(request: pytest.FixtureRequest) -> str:
-    """Each family of encoders that the suite supports."""
+    """Each family of backbones that the suite supports."""
     return request.param
 
 
 @pytest.fixture(scope="session")
 def build_backbone() -> Callable[..., Backbone]:
-    """A random encoder of a family in float64: `build_backbone(family, attention, **config)`."""
+    """A random backbone of a family in float64: `build_backbone(family, attention, **config)`."""
 
     tokenizer = TINY.load().tokenizer
 

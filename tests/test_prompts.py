@@ -13,6 +13,7 @@ from ptbench.inputs import Batch
 from ptbench.kinds import Classification
 from ptbench.method import Adapted
 from ptbench.prompts import InputPrompt, LayerPrompt, Prompt
+from tests.families import BLOCKS, PAIRS
 
 Build = Callable[..., Backbone]
 LAYERS, HEADS, SIZE = 3, 4, 8  # of conftest's encoders
@@ -73,7 +74,11 @@ def test_a_model_fits_the_position_table_exactly(build_backbone: Build, family: 
     prompt = LayerPrompt(backbone, Table(4, LayerPrompt.width(backbone)).double(), 0.0, True)
     head = kind.head(backbone).double()
     model = Adapted(kind, backbone, prompt, head, frozen=True, backbone_dropout=False)
-    longest = (62 if family == "roberta" else 64) - 4  # RoBERTa's table begins behind its pad
+    if backbone.position_limit is None:
+        assert family == "t5"  # its positions are relative
+        return
+    longest = 62 if "roberta" in family else 64  # RoBERTa's table begins behind its pad
+    longest -= 0 if family in PAIRS else 4  # whose positions nobody shifts
     model.check_length(longest)
     model(batch([[-1] * longest]))
     with pytest.raises(BackboneError, match=r"prompt length 4.*lower task\.max_length"):
@@ -93,10 +98,11 @@ def test_rows_replace_the_word_embeddings_of_their_slots(build_backbone: Build) 
     assert inputs.prefix == () and inputs.positions[0].tolist() == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("block", BLOCKS)
 def test_embedding_twice_passes_the_block_before_and_after(
-    build_backbone: Build, family: str
+    build_backbone: Build, block: str
 ) -> None:
-    backbone = build_backbone(family)
+    backbone = build_backbone(block)
     width = backbone.words.embedding_dim
     some = batch([[0, 1, -1, -1]])
     prompt = InputPrompt(Table(2, width, std=1.0), embed_twice=True).double()
@@ -104,6 +110,15 @@ def test_embedding_twice_passes_the_block_before_and_after(
     once = backbone.embedded(text.embeds[:, 2:], text.types[:, 2:], text.positions[:, :2])
     expected = torch.cat([prompt.encoder()[None], once], 1)
     torch.testing.assert_close(prompt(some, backbone).embeds, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("without", ["llama", "t5", "modernbert"])
+def test_embedding_twice_needs_a_block(build_backbone: Build, without: str) -> None:
+    backbone = build_backbone(without)
+    width = backbone.words.embedding_dim
+    prompt = InputPrompt(Table(2, width), embed_twice=True).double()
+    with pytest.raises(BackboneError, match=r"set method\.embed_twice=false"):
+        prompt(batch([[0, 1, -1]]), backbone)
 
 
 def test_gradients_reach_the_prompt_and_nothing_frozen(build_backbone: Build, family: str) -> None:

@@ -87,6 +87,14 @@ class Kind(ABC):
     @abstractmethod
     def encode(self, example: Example, encoder: Encoder, template: Template) -> Features: ...
 
+    def unlabelled(self, example: Example) -> Example:
+        """The example for prediction: some label, which nothing looks at, in place of its own."""
+        return {**example, self.target: 0}
+
+    def answer(self, prediction: Any, example: Example) -> Any:
+        """A prediction in the words of the task, whole for its example."""
+        return prediction
+
     @abstractmethod
     def reference(self, example: Example) -> Any:
         """What a prediction is scored against."""
@@ -103,15 +111,25 @@ class Kind(ABC):
 
     def check(self, example: Example) -> None:
         """Raises DataError for a missing column, an empty text or an unknown label."""
-        for name in (*parse(self.text).fields, self.target):
-            if name not in example:
-                raise DataError(f"column '{name}' is missing; it has {', '.join(example)}")
-        for name in parse(self.text).fields:
+        self.check_text(example)
+        self._check_columns(example, self.target)
+
+    def check_text(self, example: Example) -> None:
+        """Raises DataError for a missing column of text or an empty text."""
+        names = parse(self.text).fields
+        self._check_columns(example, *names)
+        for name in names:
             value = example[name]
             if not self.readable(value):
                 raise DataError(f"'{name}' is {str(value)[:40]!r}, not {self.reads}")
             if not (value.strip() if isinstance(value, str) else value):
                 raise DataError(f"'{name}' is empty; drop the row or give it a text")
+
+    @staticmethod
+    def _check_columns(example: Example, *names: str) -> None:
+        for name in names:
+            if name not in example:
+                raise DataError(f"column '{name}' is missing; it has {', '.join(example)}")
 
     def readable(self, value: Any) -> bool:
         """Whether a field's value is what this kind reads."""

@@ -53,5 +53,8 @@ class Classification(Kind):
     def predict(self, logits: Tensor, batch: Batch) -> list[int]:
         return logits.argmax(-1).tolist()
 
+    def answer(self, prediction: int, example: Example) -> str:
+        return self.labels[prediction]
+
     def constant(self, references: list[Any]) -> list[int]:
         return [Counter(references).most_common(1)[0][0]] * len(references)

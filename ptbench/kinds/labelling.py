@@ -71,6 +71,12 @@ class Labelling(Kind):
             start += len(word)
         return Features(encoded, target)
 
+    def unlabelled(self, example: Example) -> Example:
+        return {**example, self.target: [0] * len(example["tokens"])}
+
+    def answer(self, prediction: list[str], example: Example) -> list[str]:
+        return _whole(prediction, len(example["tokens"]))
+
     def reference(self, example: Example) -> list[str]:
         return [self.labels[self.label(label)] for label in example[self.target]]
 
@@ -87,10 +93,14 @@ class Labelling(Kind):
 
     def score(self, predictions: list[Any], references: list[Any]) -> dict[str, float]:
         whole = [
-            found + ["O"] * (len(gold) - len(found))
-            for found, gold in zip(predictions, references, strict=True)
+            _whole(found, len(gold)) for found, gold in zip(predictions, references, strict=True)
         ]
         return super().score(whole, references)
 
     def constant(self, references: list[Any]) -> list[list[str]]:
         return [["O"] * len(row) for row in references]
+
+
+def _whole(labels: list[str], words: int) -> list[str]:
+    """The labels with O for the words that the length limit cut off."""
+    return labels + ["O"] * (words - len(labels))
