@@ -55,7 +55,7 @@ class PTuningV1(Method):
         )
 
     def _kind(self, backbone: Backbone, kind: Kind) -> Kind:
-        if backbone.has_lm_head and isinstance(kind, Classification) and kind.words:
+        if backbone.fills_masks and isinstance(kind, Classification) and kind.words:
             return Cloze.of(kind, self.slot_length)
         return kind.patterned(self.slot_length)
 

@@ -16,7 +16,6 @@ from ptbench.attention import Injection, inject
 from ptbench.errors import BackboneError
 from ptbench.inputs import Batch, Inputs
 
-
 # the ends of the names that absolute position tables have in transformers
 TABLES = ("position_embeddings", "wpe", "embed_positions")
 
@@ -34,7 +33,8 @@ class Backbone(nn.Module):
     """A pretrained model behind one interface: `Inputs` in, hidden states of every token out.
 
     Of an encoder-decoder these are the decoder's, which reads the text shifted by one place, as
-    in BART's classification (Lewis et al. 2020, section 3.1). `made` names the parameters that the checkpoint did not hold, such as RoBERTa's pooler.
+    in BART's classification (Lewis et al. 2020, section 3.1). `made` names the parameters that the
+    checkpoint did not hold, such as RoBERTa's pooler.
     """
 
     def __init__(
@@ -68,6 +68,11 @@ class Backbone(nn.Module):
     @property
     def has_lm_head(self) -> bool:
         return self._lm_loader is not None
+
+    @property
+    def fills_masks(self) -> bool:
+        """Whether its LM head answers a mask token, as a masked language model's does."""
+        return self.has_lm_head and self.tokenizer.mask_token_id is not None
 
     @property
     def takes_positions(self) -> bool:

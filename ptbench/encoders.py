@@ -18,14 +18,10 @@ class Encoder(nn.Module, ABC):
         if length < 1:
             raise ConfigError(f"the prompt has {length} pseudo tokens: it needs 1 or more")
         self.length, self.width = length, width
+        self.title = type(self).__name__  # in records
 
     @abstractmethod
     def forward(self) -> Float[Tensor, "length width"]: ...
-
-    @property
-    def title(self) -> str:
-        """What a record calls it."""
-        return type(self).__name__
 
     def folded(self) -> "Table":
         """A table of the rows as they are now: all that use of the prompt needs."""
@@ -54,13 +50,10 @@ class Joined(Encoder):
     def __init__(self, parts: Sequence[Encoder]):
         super().__init__(parts[0].length, sum(part.width for part in parts))
         self.parts = nn.ModuleList(parts)
+        self.title = parts[0].title
 
     def forward(self) -> Float[Tensor, "length width"]:
         return torch.cat([part() for part in self.parts], -1)
-
-    @property
-    def title(self) -> str:
-        return self.parts[0].title
 
 
 def joined(make: Callable[[int], Encoder], widths: Sequence[int]) -> Encoder:

@@ -10,7 +10,9 @@ from typing import Any
 
 from transformers import (
     AutoModel,
+    AutoModelForCausalLM,
     AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
     AutoTokenizer,
     BertConfig,
     BertForMaskedLM,
@@ -88,7 +90,8 @@ class Pretrained(Model):
             enable_checkpointing(model)
 
         def language_model() -> PreTrainedModel:
-            lm, loading = AutoModelForMaskedLM.from_pretrained(
+            auto = _language_model_class(model)
+            lm, loading = auto.from_pretrained(
                 source, revision=self.revision, dtype=self.dtype.value, output_loading_info=True
             )
             if missing := sorted(loading["missing_keys"]):
@@ -140,6 +143,14 @@ class Packaged(Pretrained):
 
     def identity(self) -> str:
         return f"sha256:{self.sha256}"
+
+
+def _language_model_class(model: PreTrainedModel) -> Any:
+    """The auto class whose LM head belongs to the backbone: by its stacks, else by its masks."""
+    if model.config.is_encoder_decoder:
+        return AutoModelForSeq2SeqLM
+    masked = type(model.config) in AutoModelForMaskedLM._model_mapping
+    return AutoModelForMaskedLM if masked else AutoModelForCausalLM
 
 
 def enable_checkpointing(model: PreTrainedModel) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from transformers import PreTrainedTokenizerBase
 
@@ -87,14 +87,19 @@ class Encoded:
         )
 
 
+def _first(*ids: Any) -> int:
+    return next((token for token in ids if isinstance(token, int)), 0)
+
+
 class Encoder:
     """Lays examples out for one tokenizer: its special tokens, its spaces, its token types."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int):
         self.tokenizer, self.max_length = tokenizer, max_length
         self.mask: int = tokenizer.mask_token_id  # pyright: ignore[reportAttributeAccessIssue]
-        self.pad: int = tokenizer.pad_token_id  # pyright: ignore[reportAttributeAccessIssue]
-        self.unknown: int = tokenizer.unk_token_id  # pyright: ignore[reportAttributeAccessIssue]
+        # decoders lack some; their places are masked, or filled with a prompt's rows
+        spare = _first(tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id)
+        self.pad, self.unknown = spare, _first(tokenizer.unk_token_id, spare)
         self._spaces = self._ids("a") != self._ids(" a")
         self._words: dict[str, Pieces] = {}
 
@@ -137,10 +142,15 @@ class Encoder:
 
     def lay_out(self, template: Template, fields: Mapping[str, str | Pieces]) -> Encoded:
         """One example as ids: at most `max_length` of them, pseudo tokens not counted."""
+        frame, types = self.frames[len(template.segments)]
         segments = [
-            [(part, self._part(part, fields)) for part in segment] for segment in template.segments
+            [
+                # where no special token divides two segments, a space does
+                (part, self._part(part, fields, not part_number and bool(number) and not before))
+                for part_number, part in enumerate(segment)
+            ]
+            for number, (segment, before) in enumerate(zip(template.segments, frame, strict=False))
         ]
-        frame, types = self.frames[len(segments)]
         used = sum(map(len, frame))
         used += sum(len(ids) for s in segments for part, ids in s if part.role != "slot")
         shortenable = [ids for s in segments for part, ids in s if part.role == "field"]
@@ -166,12 +176,13 @@ class Encoder:
             encoded.add(after, kind)
         return encoded
 
-    def _part(self, part: Part, fields: Mapping[str, str | Pieces]) -> Pieces:
+    def _part(self, part: Part, fields: Mapping[str, str | Pieces], divides: bool) -> Pieces:
+        spaced = part.spaced or divides
         if part.role == "field":
             value = fields[part.text]
-            return self.pieces(value, part.spaced) if isinstance(value, str) else list(value)
+            return self.pieces(value, spaced) if isinstance(value, str) else list(value)
         if part.role == "anchor":
-            return self.pieces(part.text, part.spaced)
+            return self.pieces(part.text, spaced)
         return [self.mask] if part.role == "mask" else []
 
     @staticmethod
