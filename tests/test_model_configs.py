@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from ptbench import listing
-from ptbench.backbones import Pooling
+from ptbench.backbones import TABLES, Pooling
 from ptbench.build import build
 from ptbench.models import DType, Model, Pretrained, Random
 from ptbench.paths import CONF
@@ -84,8 +84,7 @@ def whole(config: PreTrainedConfig) -> str:
 def positions(model: PreTrainedModel) -> str:
     """The places that the position table has, or else the length that the config names."""
     for name, module in model.named_modules():
-        if re.search(r"(^|\.)(position_embeddings|embed_positions|wpe)$", name):
-            assert isinstance(module, nn.Embedding)
+        if name.endswith(TABLES) and isinstance(module, nn.Embedding):
             pad = module.padding_idx
             unused = getattr(module, "offset", 0) if pad is None else pad + 1
             return f"{module.num_embeddings - unused:,} positions"
