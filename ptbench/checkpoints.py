@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ def save(model: Adapted, file: Path, config: Mapping[str, Any], backbone: str) -
         save_file(state, draft, metadata=header)
         draft.replace(file)
     except (OSError, SafetensorError) as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         raise CheckpointError(f"{file} could not be written: {error}; free some disk") from error
 
 

@@ -81,20 +81,13 @@ def tune(
 
 @app.command()
 def predict(
-    prompts: Annotated[
-        Path, typer.Option(help="A folder of saved prompts.", exists=True, file_okay=False)
-    ],
+    prompts: Annotated[Path, typer.Option(help="A folder of saved prompts.")],
     texts: Annotated[
         Path,
-        typer.Option(
-            "--input",
-            help="JSON lines: the columns of a task, and `prompt`, the name of a saved file.",
-            exists=True,
-            dir_okay=False,
-        ),
+        typer.Option("--input", help="JSON lines: a task's columns, and `prompt`, a file's name."),
     ],
     output: Annotated[
-        Path | None, typer.Option(help="Where the rows go; else to the screen.", dir_okay=False)
+        Path | None, typer.Option(help="Where the rows go; else to the screen.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows a pass, of any prompts.")] = 32,
     backbone: Annotated[

@@ -18,11 +18,8 @@ def predict_file(
     Raises DataError naming the file and the row, and for an output that cannot be written.
     """
     rows = _rows(texts)
-    if output is not None and not os.access(output.parent, os.W_OK):
-        raise DataError(
-            f"{output} cannot be written: {output.parent} is no folder, or not open to you; "
-            "give another --output"
-        )
+    if output is not None:
+        _check_place(output)
     try:
         found = Served.load(prompts, backbone).predict(rows, batch_size)
     except DataError as error:
@@ -43,6 +40,16 @@ def _rows(texts: Path) -> list[Row]:
     if not rows:
         raise DataError(f"{texts} has no rows; give it one JSON object a line")
     return rows
+
+
+def _check_place(output: Path) -> None:
+    """Raises DataError, before any work, where no file can be written."""
+    folder = output.parent
+    if output.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise DataError(
+            f"{output} cannot be written; give --output a file in a folder that exists and that "
+            "you may write to"
+        )
 
 
 def _write(output: Path, text: str) -> None:

@@ -1,6 +1,7 @@
 """A saved cell: prompts folded, the same logits in a fresh backbone, misfits refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from tests.conftest import TINY
 from tests.runs import built, reviews, write_rows
 
 VARIANTS = [
-    *((f"method={method}", f"model.lm_head={lm}") for method in choices("method") for lm in (0, 1)),
+    *((f"method={method}",) for method in choices("method")),
+    ("method=ptuning_v1_frozen", "model.lm_head=false"),
     ("method=ptuning_v1_frozen", "method.encoder=mlp"),
     ("method=ptuning_v2", "method.reparameterize=true"),
     ("method=ptuning_v2", "method.layers=[1]"),
@@ -40,7 +42,8 @@ def adapted(root: Path, *overrides: str, backbone: Backbone | None = None) -> tu
         if backbone.has_lm_head:
             backbone.lm_head  # noqa: B018  # loaded when first asked for
         torch.seed()  # what the method adds is not
-    model = cell.method.adapt(backbone, cell.task.kind).eval()
+    kind = replace(cell.task.kind, words=("n", "y"))  # tiny knows single characters alone
+    model = cell.method.adapt(backbone, kind).eval()
     encoder = Encoder(backbone.tokenizer, cell.task.max_length)
     part = _encoded(model, encoder, cell.task.splits(cell.data, cell.protocol))[0]
     return model, model.kind.collate(part.features[:4], encoder)
@@ -140,7 +143,8 @@ def test_the_pooler_that_the_checkpoint_lacks_is_saved(
     pooler = {"backbone.model.pooler.dense.weight", "backbone.model.pooler.dense.bias"}
     assert {name for name in tensors(file) if name.startswith("backbone")} == pooler
     fresh, _ = adapted(tmp_path, "method=ptuning_v2", backbone=poolerless.load())
-    assert not torch.equal(fresh.backbone.model.pooler.dense.weight, model.backbone.model.pooler.dense.weight)  # fmt: skip
+    poolers = [some.backbone.model.pooler.dense.weight for some in (model, fresh)]
+    assert not torch.equal(*poolers), "each load draws its own"
     load(fresh, file, poolerless.identity())
     assert torch.equal(fresh(batch), model(batch))
 
