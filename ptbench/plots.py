@@ -100,7 +100,8 @@ def _score_figure(summed: Table, _: dict[Place, list[Stored]]) -> Figure:
             if row.model == panel.model:
                 _point(axes, row.entries[place], style[row.method])
 
-    spread = f"mean ± sd of {summed.seeds} seeds" if summed.seeds > 1 else "1 seed"
+    most = "" if summed.whole else "up to "
+    spread = f"mean ± sd of {most}{summed.seeds} seeds" if summed.seeds > 1 else "1 seed"
     title = f"{summed.sweep.name}: score against trained parameters ({spread}{_each(summed)})"
     floor = Line2D([], [], color="#555555", linestyle="--", linewidth=1, label="majority floor")
     keys = [Line2D([], [], linestyle="", **_dot(style[m]), label=t) for m, t in _titles(summed)]

@@ -89,6 +89,11 @@ class Table:
         """How many seeds the sweep asks for."""
         return len(self.sweep.axes["seed"])
 
+    @property
+    def whole(self) -> bool:
+        """Whether every entry has all its seeds."""
+        return all(len(entry.values) == self.seeds for row in self.rows for entry in row.entries)
+
 
 def table(records: Sequence[Stored], sweep: Sweep | None) -> Table:
     """The table of a sweep, or of all the records if None.

@@ -1,11 +1,13 @@
 """Plots: there, drawn the same twice, and one look for a method everywhere."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ptbench import plots
+from ptbench.summary import table
 from ptbench.sweeps import Sweep, SweepError
 
 METHODS = ("finetune", "ptuning_v2")
@@ -70,3 +72,12 @@ def test_a_method_looks_the_same_in_every_sweep(
     monkeypatch.setattr(plots, "CONF", tmp_path)
     last = METHODS[-1]
     assert plots.styles([last])[last] == plots.styles(METHODS)[last]
+
+
+def test_a_sweep_that_is_not_whole_promises_no_number_of_seeds(
+    records: list[dict[str, Any]],
+) -> None:
+    whole = replace(SWEEP, axes={**SWEEP.axes, "task": ("red",)})
+    assert table(records, whole).whole
+    assert not table(records[:-1], whole).whole
+    assert not table(records, SWEEP).whole
