@@ -1,7 +1,8 @@
 """A pretrained model and its tokenizer, asked the same way whatever it is."""
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -183,23 +184,48 @@ class Backbone(nn.Module):
         """
         if self._lm_loader is None:
             raise BackboneError("this backbone has no LM head (its model file says lm_head: false)")
-        return LMHead(self._lm_loader(), self.words)
+        return LMHead(self._lm_loader(), self.model)
 
 
 class LMHead(nn.Module):
-    """A masked-LM class of transformers with its backbone taken out: hidden states to logits."""
+    """A language model of transformers with its backbone taken out: hidden states to logits."""
 
-    def __init__(self, model: PreTrainedModel, words: nn.Embedding):
+    def __init__(self, model: PreTrainedModel, backbone: PreTrainedModel):
         super().__init__()
         if model.config.tie_word_embeddings:
+            words: Any = backbone.get_input_embeddings()
             model.get_output_embeddings().weight = words.weight  # pyright: ignore
-        setattr(model, model.base_model_prefix, _Through())
         self.model = model
+        self._whole = model.base_model_prefix in model._modules
+        self._put(dict.fromkeys(self._parts(backbone), _Through()))
+
+    def _parts(self, backbone: PreTrainedModel) -> dict[str, nn.Module]:
+        """What of the language model is the backbone: one module, or T5's encoder and decoder."""
+        if self._whole:
+            return {self.model.base_model_prefix: backbone}
+        return {name: part for name, part in backbone.named_children() if hasattr(self.model, name)}
+
+    def _put(self, parts: Mapping[str, nn.Module]) -> None:
+        for name, part in parts.items():
+            setattr(self.model, name, part)
 
     def forward(
         self, hidden: Float[Tensor, "rows tokens width"]
     ) -> Float[Tensor, "rows tokens words"]:
-        return self.model(inputs_embeds=hidden).logits
+        if self._whole:
+            return self.model(inputs_embeds=hidden).logits
+        handed = _Handed(last_hidden_state=hidden)  # pyright: ignore[reportArgumentType]
+        return self.model(encoder_outputs=handed, decoder_inputs_embeds=hidden).logits
+
+    @contextmanager
+    def around(self, backbone: PreTrainedModel) -> Iterator[PreTrainedModel]:
+        """The whole language model, its backbone put back for as long as it is needed."""
+        parts = self._parts(backbone)
+        self._put(parts)
+        try:
+            yield self.model
+        finally:
+            self._put(dict.fromkeys(parts, _Through()))
 
 
 class _Through(nn.Module):
