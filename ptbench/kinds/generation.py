@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ptbench.backbones import Backbone
 from ptbench.data import Row
-from ptbench.errors import DataError
+from ptbench.errors import BackboneError, DataError
 from ptbench.generation import generate
 from ptbench.inputs import IGNORE, Batch, Inputs
 from ptbench.kinds.base import Example, Features, Head, Kind
@@ -25,6 +25,11 @@ class WordHead(Head):
     name = "LM head"
 
     def __init__(self, backbone: Backbone):
+        if not backbone.lm_head.model.can_generate():
+            raise BackboneError(
+                f"architecture '{backbone.model.config.model_type}' fills masks and cannot write; "
+                "choose a decoder or an encoder-decoder (`ptbench list model`)"
+            )
         super().__init__(backbone.lm_head)
 
     def forward(
