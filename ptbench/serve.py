@@ -141,6 +141,18 @@ class Served:
         return found[0]
 
 
+def open_one(file: Path, backbone: str | Path | None = None) -> tuple[Header, Saved]:
+    """One saved prompt on a backbone of its own; `backbone` is the local folder that it may need.
+
+    Raises CheckpointError naming the file and what is amiss.
+    """
+    header = checkpoints.read_header(file)
+    model = _model(file, header, backbone)
+    identity = model.identity()
+    checkpoints.check_backbone(file, header, identity)
+    return header, _loaded(file, header, model.load(), identity, alone=True)
+
+
 def _shared_model(headers: Mapping[Path, Header], backbone: str | Path | None) -> Model:
     """The model that all files name. Raises CheckpointError naming two that differ, and how."""
     models = {file: _model(file, header, backbone) for file, header in headers.items()}
