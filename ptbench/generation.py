@@ -1,5 +1,6 @@
 """Text that an adapted model writes on, by transformers' own search over the backbone's LM head."""
 
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -8,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ptbench.inputs import Batch, Inputs
+from ptbench.inputs import Batch, Inputs, KeyValue
 from ptbench.method import Adapted
 
 
@@ -51,13 +52,18 @@ def padded_left(inputs: Inputs) -> Inputs:
     order = inputs.mask.int().argsort(dim=1, stable=True)
 
     def moved(tensor: Tensor) -> Tensor:
-        index = order if tensor.ndim == 2 else order[..., None].expand_as(tensor)
+        index = order if tensor.ndim == 2 else order[..., None].expand(-1, -1, tensor.shape[2])
         return tensor.gather(1, index)
+
+    def seen(entry: KeyValue | None) -> KeyValue | None:
+        if entry is None or entry.mask is None or entry.queries == 1:
+            return entry
+        return replace(entry, mask=moved(entry.mask))
 
     embeds, mask, types, positions = map(
         moved, (inputs.embeds, inputs.mask, inputs.types, inputs.positions)
     )
-    return Inputs(embeds, mask, types, positions, inputs.prefix)
+    return Inputs(embeds, mask, types, positions, tuple(map(seen, inputs.prefix)))
 
 
 def _padding(model: PreTrainedModel) -> int:
