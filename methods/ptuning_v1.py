@@ -30,12 +30,15 @@ class PTuningV1(Method):
 
     `encoder_width` is the size of one LSTM direction over the embedding's: 0.5 in the authors'
     LAMA code, 1 in their few-shot code. The backbone is frozen for LAMA, trained for SuperGLUE.
+    `init_std` is the spread of the first weights; null starts them as torch and the authors do,
+    rows from N(0, 1).
     """
 
     slot_length: int
     encoder: EncoderName
     encoder_width: float
     frozen: bool
+    init_std: float | None = None
 
     title: ClassVar[str] = "P-tuning v1"
 
@@ -61,5 +64,5 @@ class PTuningV1(Method):
 
     def _encoder(self, length: int, width: int) -> Encoder:
         if self.encoder is EncoderName.mlp:
-            return MLP(length, width, width, width, nn.ReLU())
-        return LSTM(length, width, round(self.encoder_width * width))
+            return MLP(length, width, width, width, nn.ReLU(), self.init_std)
+        return LSTM(length, width, round(self.encoder_width * width), self.init_std)

@@ -79,6 +79,7 @@ class Job:
         seed: int,
         accelerator: Accelerator,
     ):
+        model.prompt.start(model.backbone)
         self.model, self.encoder, self.select, self.training = model, encoder, select, training
         self.accelerator = accelerator
         self.observer: Observer = Silent()

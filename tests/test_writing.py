@@ -17,7 +17,7 @@ from ptbench.kinds import Generation
 from ptbench.method import Adapted, respond
 from ptbench.models import Random
 from ptbench.optimisation import optimizer
-from ptbench.prompts import LayerPrompt, Prompt
+from ptbench.prompts import InfixPrompt, LayerPrompt, Prompt
 from ptbench.serve import Served
 from ptbench.templates import Encoder
 from tests.families import DECODERS, FAMILIES, PAIRS
@@ -51,6 +51,10 @@ def prefix(backbone: Backbone) -> Prompt:
     return LayerPrompt(backbone, Table(3, LayerPrompt.width(backbone), 1.0), 0.0, shifted=True)
 
 
+def infix(backbone: Backbone) -> Prompt:
+    return InfixPrompt(backbone, Table(3, LayerPrompt.width(backbone), 1.0), 0.0, shifted=True)
+
+
 def encoder_of(model: Adapted) -> Encoder:
     return Encoder(model.backbone.tokenizer, 32, model.backbone.two_stacks)
 
@@ -79,10 +83,15 @@ def test_loss_is_the_language_models_own(family: str, tiny: Random) -> None:
     assert torch.allclose(found, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("family", (*DECODERS, *PAIRS))
-def test_answers_are_searched_for_behind_the_source(family: str, tiny: Random) -> None:
+@pytest.mark.parametrize(
+    ("family", "prompt"),
+    [*((f, prefix) for f in (*DECODERS, *PAIRS)), *((f, infix) for f in DECODERS)],
+)
+def test_answers_are_searched_for_behind_the_source(
+    family: str, prompt: Callable[[Backbone], Prompt], tiny: Random
+) -> None:
     """What the reference says does not matter, nor do the other rows."""
-    model = writer(family, tiny, prefix)
+    model = writer(family, tiny, prompt)
     encoder = encoder_of(model)
     features = [KIND.encode(row, encoder, KIND.template) for row in ROWS]
     (together,) = respond([model], [KIND.collate(features, encoder)])
@@ -92,7 +101,8 @@ def test_answers_are_searched_for_behind_the_source(family: str, tiny: Random) -
         source = encoder.lay_out(KIND.template, {"x": row["x"]})
         if not model.backbone.two_stacks:
             source.add([encoder.begin], 0)
-        alone = KIND.collate([type(other)(source, IGNORE)], encoder)
+        last = [*[IGNORE] * (len(source.ids) - 1), 0]
+        alone = KIND.collate([type(other)(source, last)], encoder)
         inputs = model.prompt(alone, model.backbone)
         ids = generate(model.backbone, inputs, KIND.new_tokens)
         assert (

@@ -80,6 +80,7 @@ class Kind(ABC):
     slot_length: int = 1
 
     reads: ClassVar[str] = "a text"
+    writes: ClassVar[bool] = False  # whether a decoder writes the answer behind the text
 
     def in_front(self, pseudo_tokens: int) -> "Kind":
         """The same kind with pseudo tokens before the text."""

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import evaluate
 from jaxtyping import Float
@@ -53,6 +53,8 @@ class Generation(Kind):
     main_metric: str = "bleu"
     new_tokens: int = 100
     beams: int = 1
+
+    writes: ClassVar[bool] = True
 
     def encode(self, example: Example, encoder: Encoder, template: Template) -> Features:
         encoded = encoder.lay_out(template, {name: example[name] for name in template.fields})
@@ -117,7 +119,4 @@ class Generation(Kind):
 def _source(inputs: Inputs, batch: Batch) -> Inputs:
     """The rows up to the place that is to be answered first."""
     answered = batch.targets != IGNORE
-    source = batch.mask & (answered.cumsum(1) - answered.int() == 0)
-    end = int(source.sum(1).max())
-    kept = {n: getattr(inputs, n)[:, :end] for n in ("embeds", "types", "positions")}
-    return replace(inputs, **kept, mask=source[:, :end])
+    return replace(inputs, mask=batch.mask & (answered.cumsum(1) - answered.int() == 0))
