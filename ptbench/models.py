@@ -22,9 +22,9 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from ptbench.attention import NAMES
+from ptbench.attention import NAMES, check_name
 from ptbench.backbones import Backbone, Pooling
-from ptbench.errors import BackboneError, did_you_mean
+from ptbench.errors import BackboneError
 
 disable_progress_bar()  # a cell has one bar, its own
 
@@ -64,11 +64,10 @@ class Pretrained(Model):
     gradient_checkpointing: bool
     dtype: DType = field(default=DType.float32, kw_only=True)
 
+    def __post_init__(self) -> None:
+        check_name(self.attention)
+
     def load(self) -> Backbone:
-        if self.attention not in NAMES:
-            raise BackboneError(
-                f"model.attention={self.attention}: {did_you_mean(self.attention, NAMES)}"
-            )
         try:
             return self._load(self.folder() or self.name)
         except OSError as error:
