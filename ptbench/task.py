@@ -1,13 +1,13 @@
 """A task: a data set as a declaration of where its rows are, what they ask, what is reported."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 from ptbench.data import Data, Row, Source
 from ptbench.errors import DataError
-from ptbench.kinds import Kind
+from ptbench.kinds import Generation, Kind
 from ptbench.protocol import HELD_OUT, Protocol
 
 SUBSET_SEED = 0  # which rows are taken is part of the data, not of a run's seed
@@ -40,6 +40,11 @@ class Task:
     selected: ClassVar[str | None] = None
 
     @property
+    def asks(self) -> Kind:
+        """The kind as this task's fields make it; most tasks have one that is fixed."""
+        return self.kind
+
+    @property
     def origin(self) -> Source:
         """The source as this task's fields make it; most tasks have one that is fixed."""
         return self.source
@@ -59,28 +64,43 @@ class Task:
         """
         root = _root(data)
         names = protocol.select(self.reported, self.selected), protocol.report(self.reported)
-        train = self._rows("train", root)
+        train, kind = self._rows("train", root), self.asks
         random.Random(SUBSET_SEED).shuffle(train)
         share = protocol.held_out_share if HELD_OUT in names else 0.0
-        train, held = _divided(train, data.train_rows, share)
+        train, held = _divided(kind.for_training(train), data.train_rows, share)
         parts = {HELD_OUT: held}
         for name in names:
             if name not in parts:
                 parts[name] = self._rows(name, root)
-        return Splits(train, parts[names[0]], parts[names[1]], *names)
+        select, report = (kind.for_evaluation(parts[name]) for name in names)
+        return Splits(train, select, report, *names)
 
     def _rows(self, split: str, root: Path | None) -> list[Row]:
-        rows = self.origin.rows(split, root)
+        rows, kind = self.origin.rows(split, root), self.asks
         for number, row in enumerate(rows, 1):
             try:
-                self.kind.check(row)
-                self.kind.reference(row)
+                kind.check(row)
+                kind.reference(row)
             except DataError as error:
                 name = type(self).__name__
                 raise DataError(f"{name}, split '{split}', row {number}: {error}") from error
         if not rows:
             raise DataError(f"{type(self).__name__}, split '{split}' has no rows")
         return rows
+
+
+@dataclass(frozen=True)
+class Writing(Task):
+    """A task whose answer is a text: at most `new_tokens` tokens, searched for with `beams`."""
+
+    new_tokens: int
+    beams: int
+
+    kind: ClassVar[Generation]
+
+    @property
+    def asks(self) -> Kind:
+        return replace(self.kind, new_tokens=self.new_tokens, beams=self.beams)
 
 
 def _root(data: Data) -> Path | None:
