@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
@@ -22,9 +23,9 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from ptbench.attention import NAMES
+from ptbench.attention import NAMES, check_name
 from ptbench.backbones import Backbone, Pooling
-from ptbench.errors import BackboneError, did_you_mean
+from ptbench.errors import BackboneError
 
 disable_progress_bar()  # a cell has one bar, its own
 
@@ -38,10 +39,11 @@ class DType(StrEnum):
 
 @dataclass(frozen=True)
 class Model(ABC):
-    """A backbone as a config names it."""
+    """A backbone as a config names it; `dtype` is the precision of its weights."""
 
     pooling: Pooling
     lm_head: bool
+    dtype: DType = field(default=DType.float32, kw_only=True)
 
     @abstractmethod
     def load(self) -> Backbone: ...
@@ -63,14 +65,12 @@ class Pretrained(Model):
     revision: str | None
     attention: str
     gradient_checkpointing: bool
-    dtype: DType = field(default=DType.float32, kw_only=True)
     gguf: str | None = field(default=None, kw_only=True)
 
+    def __post_init__(self) -> None:
+        check_name(self.attention)
+
     def load(self) -> Backbone:
-        if self.attention not in NAMES:
-            raise BackboneError(
-                f"model.attention={self.attention}: {did_you_mean(self.attention, NAMES)}"
-            )
         try:
             return self._load(self.folder() or self.name)
         except OSError as error:
@@ -199,8 +199,9 @@ class Random(Model):
             max_position_embeddings=self.positions,
         )
         config._attn_implementation = NAMES["sdpa"]
-        language_model = (lambda: BertForMaskedLM(config)) if self.lm_head else None
-        return Backbone(BertModel(config), tokenizer, self.pooling, language_model)
+        dtype = getattr(torch, self.dtype)
+        language_model = (lambda: BertForMaskedLM(config).to(dtype)) if self.lm_head else None
+        return Backbone(BertModel(config).to(dtype), tokenizer, self.pooling, language_model)
 
     def identity(self) -> str:
         return "random"

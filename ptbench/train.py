@@ -85,6 +85,7 @@ class Job:
         self.observer: Observer = Silent()
         self.loader = _loader(model, encoder, train.features, training, seed)
         self.steps_per_epoch = len(self.loader)
+        self.trained = [p for p in model.parameters() if p.requires_grad]
         self.optimizer: Any = accelerator.prepare(optimizer(model, training))
         total = self.steps_per_epoch * training.epochs
         self.schedule = scheduler(self.optimizer.optimizer, training, self.steps_per_epoch, total)
@@ -113,8 +114,7 @@ class Job:
 
     def update(self) -> None:
         """One optimiser step on the gradients so far."""
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
-        nn.utils.clip_grad_norm_(parameters, self.training.clip)
+        nn.utils.clip_grad_norm_(self.trained, self.training.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.schedule.step()
@@ -142,7 +142,7 @@ class Job:
 
     def _end_epoch(self) -> None:
         loss = self._mean_loss()
-        if not all(bool(p.isfinite().all()) for p in self.model.parameters() if p.requires_grad):
+        if not all(bool(p.isfinite().all()) for p in self.trained):
             raise self._diverged("a weight is no longer finite")
         kind = self.model.kind
         found = predict(self.model, self.encoder, self.select.features, self.training.batch_size)
