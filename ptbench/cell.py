@@ -87,6 +87,7 @@ def _facts(
         "adaptation": job.model.describe(cell.method.name),
         "scores": {splits.report_name: kind.score(found, report.references)},
         "floor": {splits.report_name: kind.floor(report.references)},
+        "random_floor": {splits.report_name: kind.random_floor(report.references)},
         "selection": {
             "split": splits.select_name,
             "metric": kind.main_metric,

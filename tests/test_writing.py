@@ -181,8 +181,8 @@ def test_a_run_writes_a_record_and_its_prompt_answers(tmp_path: Path, folder: Pa
     )
     assert record["status"] == "done"
     assert record["rows"] == {"train": 8, "select": 2, "report": 2}
-    assert 0 <= record["scores"]["test"]["bleu"] <= 1
-    assert record["floor"]["test"]["bleu"] > 0.5
+    assert 0 <= record["scores"]["test"]["bleu_uncased"] <= 1
+    assert record["floor"]["test"]["bleu_uncased"] > 0.5
     saved = next(bench.folder.rglob("*.safetensors"))
     served = Served.load(saved.parent, folder)
     source = "name : Aa | area : city"

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import evaluate
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ from ptbench.backbones import Backbone
 from ptbench.data import Row
 from ptbench.errors import DataError
 from ptbench.inputs import IGNORE, Batch
-from ptbench.metrics import score
+from ptbench.metrics import Metric, random_floor, score
 from ptbench.templates import Encoded, Encoder, Template, parse
 
 Example = Mapping[str, Any]
@@ -74,7 +73,7 @@ class Kind(ABC):
     text: str
     pattern: str
     target: str
-    metrics: tuple[type[evaluate.Metric], ...]
+    metrics: tuple[type[Metric], ...]
     main_metric: str
     front: int = 0
     slot_length: int = 1
@@ -195,9 +194,13 @@ class Kind(ABC):
         )
 
     def score(self, predictions: list[Any], references: list[Any]) -> dict[str, float]:
-        """All metrics, each between 0 and 1."""
+        """All metrics, each between 0 and 1 or as its class says."""
         return score(self.metrics, predictions, references)
 
     def floor(self, references: list[Any]) -> dict[str, float]:
         """What the best constant answer scores."""
         return self.score(self.constant(references), references)
+
+    def random_floor(self, references: list[Any]) -> dict[str, float]:
+        """What the references in random order score on average: right as often, but unread."""
+        return random_floor(self.metrics, references)

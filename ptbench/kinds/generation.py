@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-import evaluate
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,7 +14,7 @@ from ptbench.errors import BackboneError, DataError
 from ptbench.generation import generate
 from ptbench.inputs import IGNORE, Batch, Inputs
 from ptbench.kinds.base import Example, Features, Head, Kind
-from ptbench.metrics import Bleu
+from ptbench.metrics import BLEU, Metric
 from ptbench.templates import Encoder, Template
 
 
@@ -49,7 +48,7 @@ class Generation(Kind):
     """
 
     labels: tuple[str, ...] = field(default=(), kw_only=True)
-    metrics: tuple[type[evaluate.Metric], ...] = (Bleu,)
+    metrics: tuple[type[Metric], ...] = (BLEU,)
     main_metric: str = "bleu"
     new_tokens: int = 100
     beams: int = 1
