@@ -46,6 +46,10 @@ class Model(ABC):
     @abstractmethod
     def load(self) -> Backbone: ...
 
+    def outline(self) -> Backbone:
+        """The backbone for its tokenizer and limits alone; its weights may be absent."""
+        return self.load()
+
     @abstractmethod
     def identity(self) -> str:
         """What fixes the weights: a checksum, or a name and revision."""
