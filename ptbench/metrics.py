@@ -10,8 +10,8 @@ from seqeval.metrics import precision_score, recall_score
 from sklearn.metrics import accuracy_score, f1_score
 
 
-def _info(description: str, feature: Any) -> evaluate.MetricInfo:
-    features = Features({"predictions": feature, "references": feature})
+def _info(description: str, feature: Any, reference: Any = None) -> evaluate.MetricInfo:
+    features = Features({"predictions": feature, "references": reference or feature})
     return evaluate.MetricInfo(
         description=description, citation="", inputs_description="", features=features
     )
@@ -51,6 +51,20 @@ class EntityF1(evaluate.Metric):
             name: float(score(references, predictions, zero_division=0))
             for name, score in scores.items()
         }
+
+
+class Bleu(evaluate.Metric):
+    """Corpus BLEU-4 of sacrebleu (13a), each text against all its references."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        return _info("BLEU", Value("string"), List(Value("string")))
+
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]  # evaluate's own is keyword-only
+        from sacrebleu import corpus_bleu
+
+        most = max(map(len, references))
+        streams = [[row[i] if i < len(row) else None for row in references] for i in range(most)]
+        return {"bleu": corpus_bleu(predictions, streams).score / 100}  # pyright: ignore[reportArgumentType]  # None: this text has fewer references
 
 
 def score(

@@ -1,6 +1,7 @@
 """Where a prompt enters: nowhere, at the word embeddings, or as keys and values of layers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -60,7 +61,7 @@ class InputPrompt(Prompt):
             types = torch.zeros_like(types)
         rows = F.embedding(batch.slots.clamp(min=0), self.encoder().to(embeds.dtype))
         embeds = torch.where(pseudo[..., None], rows, embeds)
-        return Inputs(embeds, inputs.mask, types, inputs.positions)
+        return replace(inputs, embeds=embeds, types=types)
 
 
 class LayerPrompt(Prompt):
@@ -87,7 +88,7 @@ class LayerPrompt(Prompt):
         super().__init__(encoder)
         calls = backbone.injection.calls
         self.dropout = nn.Dropout(dropout)
-        self.shifted = shifted and backbone.takes_positions
+        self.shifted = shifted and not backbone.two_stacks
         self.numbers = chosen(calls, layers)
         self.calls = [calls[number] for number in self.numbers]
         self.total = len(calls)
@@ -114,8 +115,7 @@ class LayerPrompt(Prompt):
 
     def forward(self, batch: Batch, backbone: Backbone) -> Inputs:
         inputs = backbone.inputs(batch, self.shift)
-        prefix = self.prefix(len(batch.ids))
-        return Inputs(inputs.embeds, inputs.mask, inputs.types, inputs.positions, prefix)
+        return replace(inputs, prefix=self.prefix(len(batch.ids)))
 
     def prefix(self, rows: int) -> tuple[KeyValue | None, ...]:
         """One entry per attention call of the backbone, None where the layer has no prompt."""

@@ -16,7 +16,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from ptbench.errors import Diverged
 from ptbench.inputs import IGNORE, Batch
 from ptbench.kinds import Features
-from ptbench.method import Adapted, forward
+from ptbench.method import Adapted, forward, respond
 from ptbench.optimisation import Training, optimizer, scheduler
 from ptbench.templates import Encoder
 
@@ -202,7 +202,7 @@ def predict(
         places = order[start : start + batch_size]
         some = [features[place] for place in places]
         batch = model.kind.collate(some, encoder).to(device)
-        for place, prediction in zip(places, model.kind.predict(model(batch), batch), strict=True):
+        for place, prediction in zip(places, respond([model], [batch])[0], strict=True):
             found[place] = prediction
     return found
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from ptbench.backbones import Backbone
+from ptbench.data import Row
 from ptbench.errors import DataError
 from ptbench.inputs import IGNORE, Batch
 from ptbench.metrics import score
@@ -22,13 +23,22 @@ Example = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Features:
-    """An encoded example; `target` is a label, or a label for every token."""
+    """An encoded example.
+
+    `target` is a label, or a label for every token; `written` what an encoder-decoder writes.
+    """
 
     encoded: Encoded
     target: int | list[int]
+    written: list[int] | None = None
 
     def __len__(self) -> int:
         return len(self.encoded.ids)
+
+    @property
+    def targets(self) -> list[int]:
+        """The target of each place, or the one of them all."""
+        return self.target if isinstance(self.target, list) else [self.target]
 
 
 class Head(nn.Module, ABC):
@@ -109,6 +119,18 @@ class Kind(ABC):
     def constant(self, references: list[Any]) -> list[Any]:
         """The best predictions that ignore the text: the majority floor."""
 
+    def for_training(self, rows: list[Row]) -> list[Row]:
+        """The rows as they are trained on."""
+        return rows
+
+    def for_evaluation(self, rows: list[Row]) -> list[Row]:
+        """The rows as they are answered, each question once."""
+        return rows
+
+    def reach(self, features: Sequence[Features]) -> int:
+        """How many places the longest example takes, its answer with it."""
+        return max(map(len, features))
+
     def check(self, example: Example) -> None:
         """Raises DataError for a missing column, an empty text or an unknown label."""
         self.check_text(example)
@@ -153,14 +175,15 @@ class Kind(ABC):
             return pad_sequence([torch.tensor(row) for row in rows], True, value)
 
         encoded = [f.encoded for f in features]
-        targets = [f.target for f in features]
+        written = [f.written for f in features if f.written is not None]
         return Batch(
             ids=padded([e.ids for e in encoded], encoder.pad),
             mask=padded([[1] * len(e.ids) for e in encoded], 0).bool(),
             types=padded([e.types for e in encoded], 0),
             slots=padded([e.slots for e in encoded], -1),
             answer=torch.tensor([e.answer for e in encoded]),
-            targets=padded([t if isinstance(t, list) else [t] for t in targets], IGNORE),
+            targets=padded([f.targets for f in features], IGNORE),
+            written=padded(written, encoder.pad) if written else None,
         )
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
