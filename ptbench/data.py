@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from ptbench import files
@@ -29,9 +28,7 @@ class Data:
 
 
 class Source(ABC):
-    """What a task's rows are read from; `sizes` are the official numbers of rows, by split."""
-
-    sizes: Mapping[str, int] = MappingProxyType({})
+    """What a task's rows are read from."""
 
     @abstractmethod
     def rows(self, split: str, root: Path | None) -> list[Row]:
@@ -40,6 +37,10 @@ class Source(ABC):
     def placed(self, split: str, root: Path | None) -> Placed:
         """The same rows, each with the file and line where it stands ("" where there is none)."""
         return (("", row) for row in self.rows(split, root))
+
+    def official(self) -> Mapping[str, int]:
+        """How many rows each split of the official release has, as far as that is declared."""
+        return {}
 
     def label_names(self, split: str, root: Path | None) -> Mapping[str, tuple[str, ...]]:
         """What the numbers in a column stand for, for the columns of which the source says so."""
@@ -62,7 +63,7 @@ class Hub(Source):
     columns. Script repositories are read from their converted branch: `revision`
     "refs/convert/parquet" and `config` as the folder in it. `splits` maps our split names to the
     hub's and the folder's; `convert` makes of a row the one, the several or none that the task
-    reads.
+    reads; `sizes` are the numbers of rows after that, officially.
     """
 
     folder: str
@@ -82,6 +83,9 @@ class Hub(Source):
         for place, row in found:
             for made in self._converted(place, row):
                 yield place, made
+
+    def official(self) -> Mapping[str, int]:
+        return self.sizes
 
     def label_names(self, split: str, root: Path | None) -> Mapping[str, tuple[str, ...]]:
         name = self.splits.get(split, split)
@@ -195,9 +199,11 @@ class Made(Source):
     def rows(self, split: str, root: Path | None) -> list[Row]:
         return self.make(split, self.sizes[split], self.seed)
 
+    def official(self) -> Mapping[str, int]:
+        return self.sizes
+
     def identity(self, root: Path | None) -> str:
         digest = hashlib.sha256(json.dumps([dict(self.sizes), self.seed]).encode())
         for file in self.files:
             digest.update(file.read_bytes())
         return f"sha256:{digest.hexdigest()[:16]}"
-

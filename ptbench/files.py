@@ -118,15 +118,16 @@ def class_names(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 def write_jsonl(file: Path, rows: Iterable[Row]) -> int:
     """All rows, or no file; how many there were. Raises DataError where it cannot be written."""
     draft = file.with_name(f"{file.name}.tmp")
-    number = 0
+    written = 0
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("w", encoding="utf-8") as lines:
-            for number, row in enumerate(rows, 1):
+            for row in rows:
                 lines.write(f"{json.dumps(row, ensure_ascii=False)}\n")
+                written += 1
         draft.replace(file)
     except OSError as error:
         raise DataError(f"{file} could not be written: {error.strerror}") from error
     finally:
         draft.unlink(missing_ok=True)
-    return number
+    return written

@@ -8,7 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import (
+    AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
@@ -107,6 +109,20 @@ class Pretrained(Model):
 
         lm_loader = language_model if self.lm_head else None
         return Backbone(model, tokenizer, self.pooling, lm_loader, loading["missing_keys"])
+
+    def outline(self) -> Backbone:
+        source = self.folder() or self.name
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(source, revision=self.revision)
+            config = AutoConfig.from_pretrained(source, revision=self.revision)
+        except OSError as error:
+            raise BackboneError(
+                f"model.name={self.name}: not found on the hub and no folder here ({error}); "
+                "check the name and the network (`ptbench doctor`)"
+            ) from error
+        with torch.device("meta"):
+            model = AutoModel.from_config(config, attn_implementation=NAMES[self.attention])
+        return Backbone(model, tokenizer, self.pooling, None)
 
     def folder(self) -> str | None:
         """The local folder that `name` is, None for a name on the hub."""
