@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from ptbench import data_cli
 from ptbench.errors import PtbenchError, did_you_mean
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Prompt tuning methods and fine-tuning, compared on equal terms.",
 )
+app.add_typer(data_cli.app, name="data")
 Sweep = Annotated[str, typer.Argument(help="Name of a file in sweeps/, or of a folder of records.")]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
@@ -47,6 +48,10 @@ class Model(ABC):
 
     @abstractmethod
     def load(self) -> Backbone: ...
+
+    def outline(self) -> Backbone:
+        """The backbone for its tokenizer and limits alone; its weights may be absent."""
+        return self.load()
 
     @abstractmethod
     def identity(self) -> str:
@@ -106,6 +111,20 @@ class Pretrained(Model):
 
         lm_loader = language_model if self.lm_head else None
         return Backbone(model, tokenizer, self.pooling, lm_loader, loading["missing_keys"])
+
+    def outline(self) -> Backbone:
+        source = self.folder() or self.name
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(source, revision=self.revision)
+            config = AutoConfig.from_pretrained(source, revision=self.revision)
+        except OSError as error:
+            raise BackboneError(
+                f"model.name={self.name}: not found on the hub and no folder here ({error}); "
+                "check the name and the network (`ptbench doctor`)"
+            ) from error
+        with torch.device("meta"):
+            model = AutoModel.from_config(config, attn_implementation=NAMES[self.attention])
+        return Backbone(model, tokenizer, self.pooling, None)
 
     def folder(self) -> str | None:
         """The local folder that `name` is, None for a name on the hub."""

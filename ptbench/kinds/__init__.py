@@ -4,7 +4,7 @@ from ptbench.kinds.base import Example, Features, Head, Kind
 from ptbench.kinds.classification import Classification
 from ptbench.kinds.cloze import Cloze
 from ptbench.kinds.generation import Generation
-from ptbench.kinds.labelling import Labelling, bio
+from ptbench.kinds.labelling import Labelling, Roles, bio
 
 __all__ = [
     "Classification",
@@ -15,5 +15,6 @@ __all__ = [
     "Head",
     "Kind",
     "Labelling",
+    "Roles",
     "bio",
 ]

@@ -109,6 +109,10 @@ class Kind(ABC):
     def reference(self, example: Example) -> Any:
         """What a prediction is scored against."""
 
+    def classes(self, example: Example) -> list[str]:
+        """Those of an example whose shares describe a split: its label, or its entities' types."""
+        return []
+
     @abstractmethod
     def head(self, backbone: Backbone) -> Head: ...
 

@@ -46,6 +46,10 @@ class Classification(Kind):
     def reference(self, example: Example) -> int:
         return self.label(example[self.target])
 
+    def classes(self, example: Example) -> list[str]:
+        value = example[self.target]
+        return [self.labels[self.label(value)]] if isinstance(value, int | str) else []
+
     def head(self, backbone: Backbone) -> Head:
         return PooledHead(backbone, len(self.labels))
 
