@@ -18,7 +18,7 @@ def attributes(row: Row) -> Row:
 
 @dataclass(frozen=True)
 class E2E(Writing):
-    """Novikova et al. 2017; the official script's scores, less METEOR; all references of a source count."""
+    """Novikova et al. 2017, with its script's scores but METEOR, against all texts of a source."""
 
     source: ClassVar[Source] = Hub(
         "e2e_nlg",
