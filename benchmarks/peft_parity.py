@@ -1,7 +1,8 @@
 """Whether PEFT computes what ptbench computes, with the same weights.
 
 Logits and gradients of prefixes and of rows of embeddings, made by a table, an MLP or an LSTM, on
-tiny random models in both libraries; then what PEFT answers from folders that `ptbench export` wrote.
+tiny random models in both libraries; then what PEFT answers from folders that `ptbench export`
+wrote.
 PEFT 0.21.2 needs transformers below 5.24, so this runs in an environment of its own:
 
     python -m venv .peft && .peft/bin/pip install -e . peft==0.21.2 transformers==5.23.0

@@ -20,11 +20,13 @@ Convert = Callable[[Row], Row | list[Row]]
 class Data:
     """Where data come from, and how many rows of train are used.
 
-    `root` null reads the hub, `train_rows` null takes all.
+    `root` null reads the hub, `train_rows` null takes all. `train_split` names another split to
+    train on, where a data set has no train or its train is not at hand.
     """
 
     root: str | None
     train_rows: int | None
+    train_split: str = "train"
 
 
 class Source(ABC):

@@ -58,7 +58,7 @@ def _hash(cell: Any, config: dict[str, Any], identity: dict[str, str]) -> str:
     from ptbench.build import deciding
 
     parts = {key: deciding(config[key], getattr(cell, field)) for key, field in DECIDING.items()}
-    rows = {"train_rows": cell.data.train_rows}
+    rows = deciding({n: getattr(cell.data, n) for n in ("train_rows", "train_split")}, cell.data)
     whole = {**parts, "seed": cell.seed, "data": rows, "identity": identity}
     return records.digest(whole)
 

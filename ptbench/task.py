@@ -67,7 +67,12 @@ class Task:
         """
         root = _root(data)
         names = protocol.select(self.reported, self.selected), protocol.report(self.reported)
-        train, kind = self._rows("train", root), self.asks
+        if data.train_split in names:
+            raise DataError(
+                f"data.train_split={data.train_split} is looked at too (chosen on {names[0]}, "
+                f"reported {names[1]}); set protocol=search, which holds rows of it out"
+            )
+        train, kind = self._rows(data.train_split, root), self.asks
         random.Random(SUBSET_SEED).shuffle(train)
         share = protocol.held_out_share if HELD_OUT in names else 0.0
         rows = kind.for_training(train)
