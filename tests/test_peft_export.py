@@ -374,6 +374,8 @@ def test_peft_loads_it_and_answers_as_we_do(
     if method is not ROWS and "past_key_values" not in accepts and peft.__version__ <= "0.21.2":
         pytest.skip("this PEFT finds no cache in transformers 5.24")
     model = adapted(build_backbone(family, **SIZE), method, kind, pooling)
+    model.prompt.fold()
+    model.prompt.float().double()  # PEFT's table is of float32
     made = written(model, tmp_path)
     theirs = peft.PeftModel.from_pretrained(base(made, model), tmp_path)
     batch = texts(model)
