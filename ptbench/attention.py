@@ -19,11 +19,16 @@ from transformers.masking_utils import eager_mask, sdpa_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from ptbench import disentangled
-from ptbench.errors import BackboneError
+from ptbench.errors import BackboneError, ConfigError, did_you_mean
 from ptbench.inputs import KeyValue
 
 # without "sdpa" in the name, by which transformers turns DeBERTa away
 NAMES = {"sdpa": "ptbench_fused", "eager": "ptbench_eager"}
+# why others of transformers' are not among them, by how their names begin
+UNFIT = {
+    "flash": "flash attention takes no mask but that of padding, and prompts need one of their own",
+    "flex": "flex attention has no attention dropout and, on CPUs, no backward pass",
+}
 FAMILIES = (
     "BERT, RoBERTa, XLM-R, ELECTRA, ALBERT, DistilBERT, ModernBERT, DeBERTa, DeBERTa-v2, GPT-2, "
     "Llama, Qwen3, Gemma 3, GLM-4, BART, T5"
@@ -154,6 +159,15 @@ AttentionInterface.register(
 AttentionInterface.register(NAMES["eager"], _attend(_eager, additive=True))
 AttentionMaskInterface.register(NAMES["sdpa"], sdpa_mask)
 AttentionMaskInterface.register(NAMES["eager"], eager_mask)
+
+
+def check_name(attention: str) -> None:
+    """Raises ConfigError for an attention that prompt keys and values cannot enter, saying why."""
+    if attention in NAMES:
+        return
+    reasons = (why for beginning, why in UNFIT.items() if attention.startswith(beginning))
+    why = next(reasons, f"no such attention; {did_you_mean(attention, NAMES)}")
+    raise ConfigError(f"model.attention={attention}: {why}; set model.attention=sdpa")
 
 
 @dataclass(frozen=True)

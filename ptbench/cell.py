@@ -55,8 +55,8 @@ def train(cell: Cell, observe: Callable[[Job], Observer]) -> Result:
     set_seed(cell.seed)
     memory = cost.PeakMemory(accelerator.device)
     memory.start()
-    model = cell.method.adapt(cell.model.load(), cell.task.kind).to(accelerator.device)
-    encoder = Encoder(model.backbone.tokenizer, cell.task.max_length)
+    model = cell.method.adapt(cell.model.load(), cell.task.asks).to(accelerator.device)
+    encoder = Encoder(model.backbone.tokenizer, cell.task.max_length, model.backbone.two_stacks)
     parts = _encoded(model, encoder, splits)
     job = Job(model, encoder, parts[0], parts[1], cell.training, cell.seed, accelerator)
     job.observer = observe(job)
@@ -73,7 +73,7 @@ def _encoded(model: Adapted, encoder: Encoder, splits: Splits) -> tuple[Part, Pa
         return Part(features, [model.kind.reference(row) for row in rows])
 
     parts = part(splits.train), part(splits.select), part(splits.report)
-    model.check_length(max(len(f) for p in parts for f in p.features))
+    model.check_length(max(model.kind.reach(p.features) for p in parts))
     return parts
 
 
@@ -87,6 +87,7 @@ def _facts(
         "adaptation": job.model.describe(cell.method.name),
         "scores": {splits.report_name: kind.score(found, report.references)},
         "floor": {splits.report_name: kind.floor(report.references)},
+        "random_floor": {splits.report_name: kind.random_floor(report.references)},
         "selection": {
             "split": splits.select_name,
             "metric": kind.main_metric,

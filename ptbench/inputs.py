@@ -17,7 +17,8 @@ class Batch:
     """Encoded examples of one task.
 
     `slots` holds the number of the pseudo token that stands at a place, -1 where text stands;
-    `answer` the place of the mask that a verbalizer reads, -1 where there is none.
+    `answer` the place of the mask that a verbalizer reads, -1 where there is none; `written` the
+    ids that the decoder of an encoder-decoder writes, None where it reads the text once more.
     """
 
     ids: Int[Tensor, "rows tokens"]
@@ -26,6 +27,12 @@ class Batch:
     slots: Int[Tensor, "rows tokens"]
     answer: Int[Tensor, " rows"]
     targets: Tensor
+    written: Int[Tensor, "rows words"] | None = None
+
+    @property
+    def places(self) -> int:
+        """The number of places in a row that have a hidden state."""
+        return (self.ids if self.written is None else self.written).shape[1]
 
     @property
     def text(self) -> Bool[Tensor, "rows tokens"]:
@@ -38,10 +45,9 @@ class Batch:
         return (self.targets != IGNORE).cumsum(1) > 0
 
     def to(self, device: torch.device) -> "Batch":
-        moved: dict[str, Any] = {
-            f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)
-        }
-        return replace(self, **moved)
+        tensors: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+        return replace(self, **{n: t.to(device, non_blocking=True) for n, t in given.items()})
 
 
 @dataclass(frozen=True)
@@ -85,33 +91,40 @@ class KeyValue:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What enters a backbone; `prefix` has one entry per attention call, in the order of calls."""
+    """What enters a backbone.
+
+    `prefix` has one entry per attention call, in the order of calls; `written` is what the decoder
+    of an encoder-decoder writes, None where that is the text.
+    """
 
     embeds: Float[Tensor, "rows tokens width"]
     mask: Bool[Tensor, "rows tokens"]
     types: Int[Tensor, "rows tokens"]
     positions: Int[Tensor, "rows tokens"]
     prefix: tuple[KeyValue | None, ...] = ()
+    written: Float[Tensor, "rows words width"] | None = None
 
 
 def stack(inputs: Sequence[Inputs]) -> Inputs:
     """The rows of several prompts as one; padding and absent prefixes are masked, so inert."""
     if len(inputs) == 1:
         return inputs[0]
-    tokens = max(i.mask.shape[1] for i in inputs)
     rows = [i.mask.shape[0] for i in inputs]
 
     def padded(name: str) -> Tensor:
         tensors = [getattr(i, name) for i in inputs]
+        places = max(t.shape[1] for t in tensors)
         tail = (0, 0) if tensors[0].ndim == 3 else ()
-        return torch.cat([F.pad(t, (*tail, 0, tokens - t.shape[1])) for t in tensors])
+        return torch.cat([F.pad(t, (*tail, 0, places - t.shape[1])) for t in tensors])
 
     calls = max(len(i.prefix) for i in inputs)
     columns = [i.prefix or (None,) * calls for i in inputs]
     prefix = tuple(
         _stack_prefix([column[call] for column in columns], rows) for call in range(calls)
     )
-    return Inputs(*(padded(n) for n in ("embeds", "mask", "types", "positions")), prefix=prefix)
+    written = None if inputs[0].written is None else padded("written")
+    embeds, mask, types, positions = map(padded, ("embeds", "mask", "types", "positions"))
+    return Inputs(embeds, mask, types, positions, prefix, written)
 
 
 def _stack_prefix(parts: Sequence[KeyValue | None], rows: Sequence[int]) -> KeyValue | None:

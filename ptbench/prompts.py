@@ -1,6 +1,7 @@
 """Where a prompt enters: nowhere, at the word embeddings, or as keys and values of layers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -78,7 +79,7 @@ class InputPrompt(Prompt):
             types = torch.zeros_like(types)
         rows = F.embedding(batch.slots.clamp(min=0), self.encoder().to(embeds.dtype))
         embeds = torch.where(pseudo[..., None], rows, embeds)
-        return Inputs(embeds, inputs.mask, types, inputs.positions)
+        return replace(inputs, embeds=embeds, types=types)
 
 
 class LayerPrompt(Prompt):
@@ -106,7 +107,7 @@ class LayerPrompt(Prompt):
         super().__init__(encoder, words)
         calls = backbone.injection.calls
         self.dropout = nn.Dropout(dropout)
-        self.shifted = shifted and backbone.takes_positions
+        self.shifted = shifted and not backbone.two_stacks
         self.numbers = chosen(calls, layers)
         self.calls = [calls[number] for number in self.numbers]
         self.total = len(calls)
@@ -133,8 +134,7 @@ class LayerPrompt(Prompt):
 
     def forward(self, batch: Batch, backbone: Backbone) -> Inputs:
         inputs = backbone.inputs(batch, self.shift)
-        prefix = self.prefix(len(batch.ids))
-        return Inputs(inputs.embeds, inputs.mask, inputs.types, inputs.positions, prefix)
+        return replace(inputs, prefix=self.prefix(len(batch.ids)))
 
     def real(self, backbone: Backbone, ids: Tensor) -> Tensor:
         every = keys_and_values(backbone, ids)
@@ -175,4 +175,4 @@ class InfixPrompt(LayerPrompt):
         positions = inputs.positions + self.shift * behind
         mask = behind[..., None].expand(-1, -1, self.encoder.length)
         prefix = self.prefix(len(batch.ids), mask)
-        return Inputs(inputs.embeds, inputs.mask, inputs.types, positions, prefix)
+        return replace(inputs, positions=positions, prefix=prefix)

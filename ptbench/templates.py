@@ -92,14 +92,22 @@ def _first(*ids: Any) -> int:
 
 
 class Encoder:
-    """Lays examples out for one tokenizer: its special tokens, its spaces, its token types."""
+    """Lays examples out for one tokenizer: its special tokens, its spaces, its token types.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int):
-        self.tokenizer, self.max_length = tokenizer, max_length
+    `begin` and `end` stand around a text that is written; `two_stacks` says that an
+    encoder-decoder writes it.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, max_length: int, two_stacks: bool = False
+    ):
+        self.tokenizer, self.max_length, self.two_stacks = tokenizer, max_length, two_stacks
         self.mask: int = tokenizer.mask_token_id  # pyright: ignore[reportAttributeAccessIssue]
         # decoders lack some; their places are masked, or filled with a prompt's rows
         spare = _first(tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id)
         self.pad, self.unknown = spare, _first(tokenizer.unk_token_id, spare)
+        self.begin = _first(tokenizer.bos_token_id, tokenizer.eos_token_id, spare)
+        self.end = _first(tokenizer.eos_token_id, tokenizer.sep_token_id, spare)
         self._spaces = self._ids("a") != self._ids(" a")
         self._words: dict[str, Pieces] = {}
 

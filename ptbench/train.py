@@ -16,7 +16,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from ptbench.errors import Diverged
 from ptbench.inputs import IGNORE, Batch
 from ptbench.kinds import Features
-from ptbench.method import Adapted, forward
+from ptbench.method import Adapted, forward, respond
 from ptbench.optimisation import Training, optimizer, scheduler
 from ptbench.templates import Encoder
 
@@ -85,6 +85,7 @@ class Job:
         self.observer: Observer = Silent()
         self.loader = _loader(model, encoder, train.features, training, seed)
         self.steps_per_epoch = len(self.loader)
+        self.trained = [p for p in model.parameters() if p.requires_grad]
         self.optimizer: Any = accelerator.prepare(optimizer(model, training))
         total = self.steps_per_epoch * training.epochs
         self.schedule = scheduler(self.optimizer.optimizer, training, self.steps_per_epoch, total)
@@ -113,8 +114,7 @@ class Job:
 
     def update(self) -> None:
         """One optimiser step on the gradients so far."""
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
-        nn.utils.clip_grad_norm_(parameters, self.training.clip)
+        nn.utils.clip_grad_norm_(self.trained, self.training.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.schedule.step()
@@ -142,7 +142,7 @@ class Job:
 
     def _end_epoch(self) -> None:
         loss = self._mean_loss()
-        if not all(bool(p.isfinite().all()) for p in self.model.parameters() if p.requires_grad):
+        if not all(bool(p.isfinite().all()) for p in self.trained):
             raise self._diverged("a weight is no longer finite")
         kind = self.model.kind
         found = predict(self.model, self.encoder, self.select.features, self.training.batch_size)
@@ -203,7 +203,7 @@ def predict(
         places = order[start : start + batch_size]
         some = [features[place] for place in places]
         batch = model.kind.collate(some, encoder).to(device)
-        for place, prediction in zip(places, model.kind.predict(model(batch), batch), strict=True):
+        for place, prediction in zip(places, respond([model], [batch])[0], strict=True):
             found[place] = prediction
     return found
 

@@ -3,6 +3,18 @@
 from ptbench.kinds.base import Example, Features, Head, Kind
 from ptbench.kinds.classification import Classification
 from ptbench.kinds.cloze import Cloze
-from ptbench.kinds.labelling import Labelling, bio
+from ptbench.kinds.generation import Generation
+from ptbench.kinds.labelling import Labelling, Roles, bio
 
-__all__ = ["Classification", "Cloze", "Example", "Features", "Head", "Kind", "Labelling", "bio"]
+__all__ = [
+    "Classification",
+    "Cloze",
+    "Example",
+    "Features",
+    "Generation",
+    "Head",
+    "Kind",
+    "Labelling",
+    "Roles",
+    "bio",
+]

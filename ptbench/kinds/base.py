@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import evaluate
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from ptbench.backbones import Backbone
+from ptbench.data import Row
 from ptbench.errors import DataError
 from ptbench.inputs import IGNORE, Batch
-from ptbench.metrics import score
+from ptbench.metrics import Metric, random_floor, score
 from ptbench.templates import Encoded, Encoder, Template, parse
 
 Example = Mapping[str, Any]
@@ -22,13 +22,22 @@ Example = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Features:
-    """An encoded example; `target` is a label, or a label for every token."""
+    """An encoded example.
+
+    `target` is a label, or a label for every token; `written` what an encoder-decoder writes.
+    """
 
     encoded: Encoded
     target: int | list[int]
+    written: list[int] | None = None
 
     def __len__(self) -> int:
         return len(self.encoded.ids)
+
+    @property
+    def targets(self) -> list[int]:
+        """The target of each place, or the one of them all."""
+        return self.target if isinstance(self.target, list) else [self.target]
 
 
 class Head(nn.Module, ABC):
@@ -64,7 +73,7 @@ class Kind(ABC):
     text: str
     pattern: str
     target: str
-    metrics: tuple[type[evaluate.Metric], ...]
+    metrics: tuple[type[Metric], ...]
     main_metric: str
     front: int = 0
     slot_length: int = 1
@@ -100,6 +109,10 @@ class Kind(ABC):
     def reference(self, example: Example) -> Any:
         """What a prediction is scored against."""
 
+    def classes(self, example: Example) -> list[str]:
+        """Those of an example whose shares describe a split: its label, or its entities' types."""
+        return []
+
     @abstractmethod
     def head(self, backbone: Backbone) -> Head: ...
 
@@ -109,6 +122,18 @@ class Kind(ABC):
     @abstractmethod
     def constant(self, references: list[Any]) -> list[Any]:
         """The best predictions that ignore the text: the majority floor."""
+
+    def for_training(self, rows: list[Row]) -> list[Row]:
+        """The rows as they are trained on."""
+        return rows
+
+    def for_evaluation(self, rows: list[Row]) -> list[Row]:
+        """The rows as they are answered, each question once."""
+        return rows
+
+    def reach(self, features: Sequence[Features]) -> int:
+        """How many places the longest example takes, its answer with it."""
+        return max(map(len, features))
 
     def check(self, example: Example) -> None:
         """Raises DataError for a missing column, an empty text or an unknown label."""
@@ -154,14 +179,15 @@ class Kind(ABC):
             return pad_sequence([torch.tensor(row) for row in rows], True, value)
 
         encoded = [f.encoded for f in features]
-        targets = [f.target for f in features]
+        written = [f.written for f in features if f.written is not None]
         return Batch(
             ids=padded([e.ids for e in encoded], encoder.pad),
             mask=padded([[1] * len(e.ids) for e in encoded], 0).bool(),
             types=padded([e.types for e in encoded], 0),
             slots=padded([e.slots for e in encoded], -1),
             answer=torch.tensor([e.answer for e in encoded]),
-            targets=padded([t if isinstance(t, list) else [t] for t in targets], IGNORE),
+            targets=padded([f.targets for f in features], IGNORE),
+            written=padded(written, encoder.pad) if written else None,
         )
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
@@ -172,9 +198,13 @@ class Kind(ABC):
         )
 
     def score(self, predictions: list[Any], references: list[Any]) -> dict[str, float]:
-        """All metrics, each between 0 and 1."""
+        """All metrics, each between 0 and 1 or as its class says."""
         return score(self.metrics, predictions, references)
 
     def floor(self, references: list[Any]) -> dict[str, float]:
         """What the best constant answer scores."""
         return self.score(self.constant(references), references)
+
+    def random_floor(self, references: list[Any]) -> dict[str, float]:
+        """What the references in random order score on average: right as often, but unread."""
+        return random_floor(self.metrics, references)
