@@ -100,7 +100,7 @@ def test_closed_forms_are_the_mean_over_all_orders(
 ) -> None:
     one = made(metric)
     right = [one.answer(row) for row in references]
-    scores = [one.scores(list(order), references) for order in permutations(right)]
+    scores = [one.scores(list(order), references) for order in set(permutations(right))]
     expected = {name: fmean(row[name] for row in scores) for name in scores[0]}
     assert one.random_scores(references) == pytest.approx(expected, abs=1e-9)
 

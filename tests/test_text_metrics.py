@@ -145,7 +145,7 @@ def test_an_empty_text_scores_nothing(metric: type[Metric]) -> None:
 
 
 def test_a_source_without_texts_is_named() -> None:
-    with pytest.raises(DataError, match="row 1 has no text"):
+    with pytest.raises(DataError, match="row 2 has no text"):
         score((BLEU,), ["a", "b"], [["a"], []])
 
 

@@ -29,7 +29,7 @@ class TextMetric(Metric):
 class Sacrebleu(TextMetric):
     """A corpus score of sacrebleu (Post 2018), divided by 100."""
 
-    name_: ClassVar[str]
+    key: ClassVar[str]
 
     @abstractmethod
     def scorer(self) -> Any:
@@ -37,15 +37,15 @@ class Sacrebleu(TextMetric):
 
     def scores(self, predictions: list[str], references: list[list[str]]) -> dict[str, float]:
         if not all(references):
-            raise DataError(f"row {references.index([])} has no text to compare with; drop it")
+            raise DataError(f"row {references.index([]) + 1} has no text to compare with; drop it")
         streams = list(zip_longest(*references))  # None where a source has fewer texts than others
-        return {self.name_: self.scorer().corpus_score(predictions, streams).score / 100}
+        return {self.key: self.scorer().corpus_score(predictions, streams).score / 100}
 
 
 class BLEU(Sacrebleu):
     """BLEU-4 on the tokens of mteval-v13a, case and all."""
 
-    name_: ClassVar[str] = "bleu"
+    key: ClassVar[str] = "bleu"
 
     def scorer(self) -> Any:
         from sacrebleu.metrics.bleu import BLEU as Scorer
@@ -56,7 +56,7 @@ class BLEU(Sacrebleu):
 class UncasedBLEU(BLEU):
     """BLEU-4 in lower case: mteval-v13a's own, which E2E's official script runs."""
 
-    name_: ClassVar[str] = "bleu_uncased"
+    key: ClassVar[str] = "bleu_uncased"
 
     def scorer(self) -> Any:
         from sacrebleu.metrics.bleu import BLEU as Scorer
@@ -67,7 +67,7 @@ class UncasedBLEU(BLEU):
 class ChrF(Sacrebleu):
     """chrF2: F2 of character 1- to 6-grams (Popović 2015)."""
 
-    name_: ClassVar[str] = "chrf"
+    key: ClassVar[str] = "chrf"
 
     def scorer(self) -> Any:
         from sacrebleu.metrics.chrf import CHRF
@@ -78,7 +78,7 @@ class ChrF(Sacrebleu):
 class TER(Sacrebleu):
     """Translation edit rate in lower case (Snover et al. 2006): 0 is best, it may pass 1."""
 
-    name_: ClassVar[str] = "ter"
+    key: ClassVar[str] = "ter"
 
     def scorer(self) -> Any:
         from sacrebleu.metrics.ter import TER as Scorer
