@@ -1,7 +1,7 @@
 """`ptbench data check`: whether a data set is what its task declares, and what is in it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,9 +27,10 @@ def check(tasks: Mapping[str, Task], root: Path | None, model: Backbone, strict:
     report = Report([], [], [])
     for name, task in tasks.items():
         parts, findings = _task(name, task, root, model, strict)
-        report.findings.extend(findings if parts or strict else ())
-        report.parts.extend(parts)
-        if not parts and all(finding.status is not Status.FAIL for finding in findings):
+        if parts or any(finding.status is Status.FAIL for finding in findings):
+            report.parts.extend(parts)
+            report.findings.extend(findings)
+        else:
             report.absent.append(name)
     return report
 
@@ -49,12 +50,13 @@ def _task(
             status = Status.FAIL if strict and split in used else Status.WARN
             findings.append(Check(part.name, status, "not there", str(error)))
         except DataError as error:
-            findings.append(Check(part.name, Status.FAIL, str(error), "mend the file"))
+            findings.append(_fault(part, error))
         else:
             _describe(part, task, model)
             findings += [*_whole(part), *_labels(part, task, root), *_texts(part, task, model)]
             findings += [finding for other in parts for finding in _shared(part, other)]
             parts.append(part)
+            part.rows, part.places = [], []  # what is compared later are the texts' hashes
     limit = model.position_limit
     if parts and limit is not None and task.max_length > limit:
         said = f"task.max_length={task.max_length} is more than this model's {limit} positions"
@@ -65,7 +67,8 @@ def _task(
 def _read(part: Part, task: Task, root: Path | None) -> None:
     kind = task.asks
     for place, row in task.origin.placed(part.split, root):
-        where = place or f"row {part.read + 1}"
+        part.read += 1
+        where = place or f"row {part.read}"
         try:
             if part.labelled:
                 kind.check(row)
@@ -90,14 +93,14 @@ def _describe(part: Part, task: Task, model: Backbone) -> None:
         part.lengths.append(own + max(sum(map(len, one.places.values())) for one in rows))
         if part.labelled:
             part.classes.update(kind.classes(row))
-        part.texts.setdefault(_key(row, kind), set()).add(json.dumps(row.get(kind.target)))
+        key = _key(row, template.fields, kind.target)
+        part.texts.setdefault(key, set()).add(json.dumps(row.get(kind.target)))
 
 
-def _key(row: Row, kind: Kind) -> int:
+def _key(row: Row, fields: Sequence[str], target: str) -> int:
     """A hash of what a model reads of a row; of all its columns where a kind makes up some."""
-    fields = kind.template.fields
     if not all(name in row for name in fields):
-        fields = [name for name in row if name not in NUMBERS | {kind.target}]
+        fields = [name for name in row if name not in NUMBERS | {target}]
     return hash(json.dumps([row[name] for name in fields], default=str))
 
 
@@ -108,8 +111,8 @@ def _whole(part: Part) -> Iterator[Check]:
         yield Check(part.name, Status.FAIL, said, remedy)
     if not part.read:
         yield Check(part.name, Status.FAIL, "no rows", "fill the file or remove it")
-    for said in part.broken[:NAMED]:
-        yield Check(part.name, Status.FAIL, said, "mend or drop the row")
+    for error in part.broken[:NAMED]:
+        yield Check(part.name, Status.FAIL, error, "mend or drop the row")
     if more := part.broken[NAMED:]:
         said = f"{len(more):,} more broken rows, the last at {more[-1]}"
         yield Check(part.name, Status.FAIL, said, "mend or drop them")
@@ -121,8 +124,7 @@ def _labels(part: Part, task: Task, root: Path | None) -> Iterator[Check]:
     try:
         task.check_order(part.split, root, part.rows[0])
     except DataError as error:
-        said, _, remedy = str(error).rpartition("; ")
-        yield Check(part.name, Status.FAIL, said, remedy)
+        yield _fault(part, error)
     if not part.labelled:
         return
     placed = zip(part.places, part.rows, strict=True)
@@ -176,6 +178,12 @@ def _shared(part: Part, other: Part) -> Iterator[Check]:
         said = f"{_share(len(both), len(part.texts), 'texts')} are also in {other.split}"
         remedy = f"take them out of {other.split}, or say so beside the scores"
         yield Check(part.name, Status.FAIL if many else Status.WARN, said, remedy)
+
+
+def _fault(part: Part, error: DataError) -> Check:
+    """An error as a finding; its last part is the remedy."""
+    said, _, remedy = str(error).rpartition("; ")
+    return Check(part.name, Status.FAIL, said or remedy, remedy if said else "mend the file")
 
 
 def _share(some: int, of: int, what: str = "rows") -> str:

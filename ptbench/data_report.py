@@ -24,6 +24,7 @@ class Part:
     split: str
     labelled: bool
     official: int | None
+    read: int = 0
     rows: list[Row] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
@@ -34,10 +35,6 @@ class Part:
     @property
     def name(self) -> str:
         return f"{self.task} {self.split}"
-
-    @property
-    def read(self) -> int:
-        return len(self.rows) + len(self.broken)
 
 
 @dataclass(frozen=True)
