@@ -16,6 +16,7 @@ from ptbench.method import Adapted, Method
 from ptbench.models import Model
 from ptbench.optimisation import Training
 from ptbench.protocol import Protocol
+from ptbench.start import Start
 from ptbench.task import Splits, Task
 from ptbench.templates import Encoder
 from ptbench.train import Job, Observer, Part, fit, predict
@@ -32,6 +33,7 @@ class Cell:
     protocol: Protocol
     data: Data
     seed: int
+    start: str | None = None  # a task of several data sets whose prompt and head it goes on from
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ class Result:
     model: Adapted
 
 
-def train(cell: Cell, observe: Callable[[Job], Observer]) -> Result:
-    """Trains and scores one cell.
+def train(cell: Cell, observe: Callable[[Job], Observer], start: Start | None = None) -> Result:
+    """Trains and scores one cell, from what was saved where it has a start.
 
-    Raises DataError, BackboneError or Diverged, each with its remedy.
+    Raises DataError, BackboneError, StartError or Diverged, each with its remedy.
     """
     splits = cell.task.splits(cell.data, cell.protocol)
     if cell.training.threads is not None:
@@ -55,7 +57,10 @@ def train(cell: Cell, observe: Callable[[Job], Observer]) -> Result:
     set_seed(cell.seed)
     memory = cost.PeakMemory(accelerator.device)
     memory.start()
-    model = cell.method.adapt(cell.model.load(), cell.task.asks).to(accelerator.device)
+    model = cell.method.adapt(cell.model.load(), cell.task.asks)
+    if start is not None:
+        start.enter(model, cell.method)
+    model = model.to(accelerator.device)
     encoder = Encoder(model.backbone.tokenizer, cell.task.max_length, model.backbone.two_stacks)
     parts = _encoded(model, encoder, splits)
     job = Job(model, encoder, parts[0], parts[1], cell.training, cell.seed, accelerator)
@@ -66,7 +71,7 @@ def train(cell: Cell, observe: Callable[[Job], Observer]) -> Result:
 
 def _encoded(model: Adapted, encoder: Encoder, splits: Splits) -> tuple[Part, Part, Part]:
     template = model.kind.template
-    encoder.check_template(template)
+    model.kind.check_room(encoder)
 
     def part(rows: list[Row]) -> Part:
         features: list[Features] = [model.kind.encode(row, encoder, template) for row in rows]

@@ -18,7 +18,8 @@ class Batch:
 
     `slots` holds the number of the pseudo token that stands at a place, -1 where text stands;
     `answer` the place of the mask that a verbalizer reads, -1 where there is none; `written` the
-    ids that the decoder of an encoder-decoder writes, None where it reads the text once more.
+    ids that the decoder of an encoder-decoder writes, None where it reads the text once more;
+    `part` the number of the data set, where a task is made of several: all rows are of one.
     """
 
     ids: Int[Tensor, "rows tokens"]
@@ -28,6 +29,7 @@ class Batch:
     answer: Int[Tensor, " rows"]
     targets: Tensor
     written: Int[Tensor, "rows words"] | None = None
+    part: int = 0
 
     @property
     def places(self) -> int:
@@ -45,9 +47,12 @@ class Batch:
         return (self.targets != IGNORE).cumsum(1) > 0
 
     def to(self, device: torch.device) -> "Batch":
-        tensors: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
-        return replace(self, **{n: t.to(device, non_blocking=True) for n, t in given.items()})
+        moved: dict[str, Any] = {
+            f.name: value.to(device, non_blocking=True)
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor)
+        }
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)

@@ -102,16 +102,16 @@ class Served:
 
     def _answers(self, asked: Mapping[int, Asked]) -> Iterator[tuple[int, Any]]:
         """Each place's answer, all from one pass through the backbone."""
-        groups: dict[Saved, list[int]] = defaultdict(list)
+        groups: dict[tuple[Saved, int], list[int]] = defaultdict(list)
         for place, one in asked.items():
-            groups[one.prompt].append(place)
+            groups[one.prompt, one.features.part].append(place)
         device = self.backbone.words.weight.device
         batches = [
             prompt.model.kind.collate([asked[p].features for p in places], prompt.encoder)
-            for prompt, places in groups.items()
+            for (prompt, _), places in groups.items()
         ]
-        found = respond([prompt.model for prompt in groups], [b.to(device) for b in batches])
-        for (prompt, places), answers in zip(groups.items(), found, strict=True):
+        found = respond([prompt.model for prompt, _ in groups], [b.to(device) for b in batches])
+        for ((prompt, _), places), answers in zip(groups.items(), found, strict=True):
             for place, answer in zip(places, answers, strict=True):
                 yield place, prompt.model.kind.answer(answer, asked[place].row)
 

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -51,6 +51,11 @@ class Task:
     def origin(self) -> Source:
         """The source as this task's fields make it; most tasks have one that is fixed."""
         return self.source
+
+    @property
+    def members(self) -> Mapping[str, "Task"]:
+        """The tasks that it is made of, by name; most are one data set themselves."""
+        return {}
 
     def identity(self, data: Data) -> str:
         """What fixes the rows: a checksum, or a name and revision."""

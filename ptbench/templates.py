@@ -7,6 +7,7 @@ all other words are anchors. Fields are cut at their ends when the whole is too 
 
 import re
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -138,6 +139,12 @@ class Encoder:
         if word not in self._words:
             self._words[word] = self.pieces(word, spaced=True) or [self.unknown]
         return self._words[word]
+
+    def within(self, max_length: int) -> "Encoder":
+        """The same layout for examples of at most so many pieces."""
+        found = copy(self)
+        found.max_length = min(max_length, self.max_length)
+        return found
 
     def check_template(self, template: Template) -> None:
         """Raises DataError where the pattern alone leaves no room for text."""

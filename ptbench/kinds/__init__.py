@@ -5,6 +5,7 @@ from ptbench.kinds.classification import Classification
 from ptbench.kinds.cloze import Cloze
 from ptbench.kinds.generation import Generation
 from ptbench.kinds.labelling import Labelling, Roles, bio
+from ptbench.kinds.multi import Multi
 
 __all__ = [
     "Classification",
@@ -15,6 +16,7 @@ __all__ = [
     "Head",
     "Kind",
     "Labelling",
+    "Multi",
     "Roles",
     "bio",
 ]

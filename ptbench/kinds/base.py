@@ -24,12 +24,14 @@ Example = Mapping[str, Any]
 class Features:
     """An encoded example.
 
-    `target` is a label, or a label for every token; `written` what an encoder-decoder writes.
+    `target` is a label, or a label for every token; `written` what an encoder-decoder writes;
+    `part` the number of its data set, where a task is made of several.
     """
 
     encoded: Encoded
     target: int | list[int]
     written: list[int] | None = None
+    part: int = 0
 
     def __len__(self) -> int:
         return len(self.encoded.ids)
@@ -93,6 +95,10 @@ class Kind(ABC):
     @property
     def template(self) -> Template:
         return parse(self.text, self.front, self.slot_length)
+
+    def check_room(self, encoder: Encoder) -> None:
+        """Raises DataError where the pattern alone leaves no room for text."""
+        encoder.check_template(self.template)
 
     @abstractmethod
     def encode(self, example: Example, encoder: Encoder, template: Template) -> Features: ...
