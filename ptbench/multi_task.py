@@ -35,7 +35,7 @@ class MultiTask(Task):
                 )
 
     @cached_property
-    def members(self) -> Mapping[str, Task]:  # pyright: ignore[reportIncompatibleVariableOverride]  # read alike
+    def members(self) -> Mapping[str, Task]:  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]  # read alike
         return {name: chosen("task", name, Task) for name in self.parts}
 
     @property
