@@ -11,6 +11,7 @@ from accelerate.utils import set_seed
 
 from ptbench import cost
 from ptbench.data import Data, Row
+from ptbench.errors import DataError
 from ptbench.kinds import Features
 from ptbench.method import Adapted, Method
 from ptbench.models import Model
@@ -57,7 +58,8 @@ def train(cell: Cell, observe: Callable[[Job], Observer], start: Start | None = 
     set_seed(cell.seed)
     memory = cost.PeakMemory(accelerator.device)
     memory.start()
-    model = cell.method.adapt(cell.model.load(), cell.task.asks)
+    backbone = cell.model.load()
+    model = cell.method.adapt(backbone, cell.task.asks.fitted(backbone))
     if start is not None:
         start.enter(model, cell.method)
     model = model.to(accelerator.device)
@@ -66,7 +68,7 @@ def train(cell: Cell, observe: Callable[[Job], Observer], start: Start | None = 
     job = Job(model, encoder, parts[0], parts[1], cell.training, cell.seed, accelerator)
     job.observer = observe(job)
     fit([job], accelerator)
-    return Result(_facts(cell, job, splits, parts[2], memory), model)
+    return Result(_facts(cell, job, splits, parts, memory), model)
 
 
 def _encoded(model: Adapted, encoder: Encoder, splits: Splits) -> tuple[Part, Part, Part]:
@@ -74,8 +76,15 @@ def _encoded(model: Adapted, encoder: Encoder, splits: Splits) -> tuple[Part, Pa
     model.kind.check_room(encoder)
 
     def part(rows: list[Row]) -> Part:
-        features: list[Features] = [model.kind.encode(row, encoder, template) for row in rows]
-        return Part(features, [model.kind.reference(row) for row in rows])
+        kept = [row for row in rows if model.kind.fits(row, encoder)]
+        if not kept:
+            raise DataError(
+                f"none of {len(rows)} rows can be answered from this backbone's vocabulary; choose "
+                "another task or model"
+            )
+        features: list[Features] = [model.kind.encode(row, encoder, template) for row in kept]
+        left_out = len(rows) - len(kept)
+        return Part(features, [model.kind.reference(row) for row in kept], left_out)
 
     parts = part(splits.train), part(splits.select), part(splits.report)
     model.check_length(max(model.kind.reach(p.features) for p in parts))
@@ -83,9 +92,14 @@ def _encoded(model: Adapted, encoder: Encoder, splits: Splits) -> tuple[Part, Pa
 
 
 def _facts(
-    cell: Cell, job: Job, splits: Splits, report: Part, memory: cost.PeakMemory
+    cell: Cell,
+    job: Job,
+    splits: Splits,
+    parts: tuple[Part, Part, Part],
+    memory: cost.PeakMemory,
 ) -> dict[str, Any]:
-    kind, best = job.model.kind, job.best
+    kind, best, report = job.model.kind, job.best, parts[2]
+    named = dict(zip(("train", "select", "report"), parts, strict=True))
     assert best is not None  # fit ends after an evaluation
     found = predict(job.model, job.encoder, report.features, cell.training.batch_size)
     return {
@@ -99,11 +113,8 @@ def _facts(
             "step": best.step,
             "score": best.score,
         },
-        "rows": {
-            "train": len(splits.train),
-            "select": len(splits.select),
-            "report": len(splits.report),
-        },
+        "rows": {name: len(part.features) for name, part in named.items()},
+        "left_out": {name: part.left_out for name, part in named.items()},
         "curve": [vars(point) for point in job.curve],
         "cost": {
             **cost.parameters(job.model),

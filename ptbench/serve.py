@@ -185,7 +185,9 @@ def _model(file: Path, header: Header, backbone: str | Path | None) -> Model:
 def _loaded(file: Path, header: Header, backbone: Backbone, identity: str, alone: bool) -> Saved:
     method = _part(file, header.config, "method", Method)
     task = _part(file, header.config, "task", Task)
-    model = method.adapt(backbone, task.asks).to(backbone.words.weight.device).eval()
+    model = (
+        method.adapt(backbone, task.asks.fitted(backbone)).to(backbone.words.weight.device).eval()
+    )
     if not (model.frozen or alone):
         raise CheckpointError(
             f"{file}: its backbone trained too ({method.name}), so no other prompt can share it; "

@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 from transformers import PreTrainedTokenizerBase
 
-from ptbench.errors import DataError
+from ptbench.errors import ConfigError, DataError
 
 _PARTS = re.compile(r"(\[P\]|\[MASK\]|\[SEP\]|\{\w+\})")
 Pieces = list[int]
+Slots = int | tuple[int, ...]  # pseudo tokens for each [P]: the same number, or one each
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Template:
 
     segments: tuple[tuple[Part, ...], ...]
     front: int = 0
-    slot_length: int = 1
+    slots: tuple[int, ...] = ()
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -45,12 +46,14 @@ class Template:
 
     @property
     def pseudo_tokens(self) -> int:
-        slots = sum(part.role == "slot" for segment in self.segments for part in segment)
-        return self.front + self.slot_length * slots
+        return self.front + sum(self.slots)
 
 
-def parse(pattern: str, front: int = 0, slot_length: int = 1) -> Template:
-    """Reads a pattern; each `[P]` stands for `slot_length` pseudo tokens."""
+def parse(pattern: str, front: int = 0, slots: Slots = 1) -> Template:
+    """Reads a pattern; each `[P]` stands for `slots` pseudo tokens, or each for its own number.
+
+    Raises ConfigError where there are not as many numbers as `[P]`.
+    """
     segments: list[list[Part]] = [[]]
     roles: dict[str, Literal["slot", "mask"]] = {"[P]": "slot", "[MASK]": "mask"}
     spaced = False
@@ -66,7 +69,14 @@ def parse(pattern: str, front: int = 0, slot_length: int = 1) -> Template:
         elif text.strip():
             segments[-1].append(Part("anchor", text.strip(), spaced or text[0].isspace()))
         spaced = bool(segments[-1]) and (text in roles or text[-1:].isspace())
-    return Template(tuple(map(tuple, segments)), front, slot_length)
+    count = sum(part.role == "slot" for segment in segments for part in segment)
+    lengths = (slots,) * count if isinstance(slots, int) else tuple(slots)
+    if len(lengths) != count:
+        raise ConfigError(
+            f"method.template={list(lengths)} has {len(lengths)} numbers of pseudo tokens, and the "
+            f"task's pattern {count} places for them ({pattern}); give one for each [P]"
+        )
+    return Template(tuple(map(tuple, segments)), front, lengths)
 
 
 @dataclass
@@ -175,12 +185,13 @@ class Encoder:
         placeholder = [self.unknown]
         encoded.add(placeholder * template.front, types[0], 0)
         encoded.add(frame[0], types[0])
-        slot = template.front
+        slot, lengths = template.front, iter(template.slots)
         for segment, kind, after in zip(segments, types, frame[1:], strict=True):
             for part, ids in segment:
                 if part.role == "slot":
-                    encoded.add(placeholder * template.slot_length, kind, slot)
-                    slot += template.slot_length
+                    length = next(lengths)
+                    encoded.add(placeholder * length, kind, slot)
+                    slot += length
                     continue
                 if part.role == "mask":
                     encoded.answer = len(encoded.ids)

@@ -52,10 +52,14 @@ class Silent:
 
 @dataclass(frozen=True)
 class Part:
-    """Encoded examples with what their predictions are scored against."""
+    """Encoded examples with what their predictions are scored against.
+
+    `left_out` counts those that the backbone's vocabulary cannot answer.
+    """
 
     features: list[Features]
     references: list[Any]
+    left_out: int = 0
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from ptbench.kinds.base import Example, Features, Head, Kind
 from ptbench.kinds.classification import Classification
 from ptbench.kinds.cloze import Cloze
+from ptbench.kinds.fact import Fact
 from ptbench.kinds.generation import Generation
 from ptbench.kinds.labelling import Labelling, Roles, bio
 from ptbench.kinds.multi import Multi
@@ -11,6 +12,7 @@ __all__ = [
     "Classification",
     "Cloze",
     "Example",
+    "Fact",
     "Features",
     "Generation",
     "Head",

@@ -15,7 +15,7 @@ from ptbench.data import Row
 from ptbench.errors import DataError
 from ptbench.inputs import IGNORE, Batch
 from ptbench.metrics import Metric, random_floor, score
-from ptbench.templates import Encoded, Encoder, Template, parse
+from ptbench.templates import Encoded, Encoder, Slots, Template, parse
 
 Example = Mapping[str, Any]
 
@@ -78,7 +78,7 @@ class Kind(ABC):
     metrics: tuple[type[Metric], ...]
     main_metric: str
     front: int = 0
-    slot_length: int = 1
+    slots: Slots = 1
 
     reads: ClassVar[str] = "a text"
     writes: ClassVar[bool] = False  # whether a decoder writes the answer behind the text
@@ -87,14 +87,22 @@ class Kind(ABC):
         """The same kind with pseudo tokens before the text."""
         return replace(self, front=pseudo_tokens)
 
-    def patterned(self, slot_length: int) -> "Kind":
-        """The same kind read through its pattern, `slot_length` pseudo tokens for each `[P]`."""
+    def fitted(self, backbone: Backbone) -> "Kind":
+        """The same kind as this backbone is asked; most kinds ask all backbones alike."""
+        return self
+
+    def fits(self, example: Example, encoder: Encoder) -> bool:
+        """Whether the backbone's vocabulary can answer the example; others are left out."""
+        return True
+
+    def patterned(self, slots: Slots) -> "Kind":
+        """The same kind read through its pattern, with `slots` pseudo tokens for each `[P]`."""
         plain = self.pattern.replace("[MASK]", "")
-        return replace(self, text=plain, slot_length=slot_length)
+        return replace(self, text=plain, slots=slots)
 
     @property
     def template(self) -> Template:
-        return parse(self.text, self.front, self.slot_length)
+        return parse(self.text, self.front, self.slots)
 
     def check_room(self, encoder: Encoder) -> None:
         """Raises DataError where the pattern alone leaves no room for text."""

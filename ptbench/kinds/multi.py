@@ -16,7 +16,7 @@ from ptbench.errors import DataError, did_you_mean
 from ptbench.inputs import Batch
 from ptbench.kinds.base import Example, Features, Head, Kind
 from ptbench.metrics import Metric
-from ptbench.templates import Encoder, Template
+from ptbench.templates import Encoder, Slots, Template
 
 TASK = "task"  # the column that says of which data set a row is
 
@@ -55,8 +55,8 @@ class Multi(Kind):
         kinds = {name: kind.in_front(pseudo_tokens) for name, kind in self.parts.items()}
         return replace(self, parts=kinds)
 
-    def patterned(self, slot_length: int) -> "Multi":
-        kinds = {name: kind.patterned(slot_length) for name, kind in self.parts.items()}
+    def patterned(self, slots: Slots) -> "Multi":
+        kinds = {name: kind.patterned(slots) for name, kind in self.parts.items()}
         return replace(self, parts=kinds)
 
     @property
