@@ -101,7 +101,10 @@ def _key(row: Row, fields: Sequence[str], target: str) -> int:
     """A hash of what a model reads of a row; of all its columns where a kind makes up some."""
     if not all(name in row for name in fields):
         fields = [name for name in row if name not in NUMBERS | {target}]
-    return hash(json.dumps([row[name] for name in fields], default=str))
+    values = (row[name] for name in fields)
+    # spaces at the ends differ between splits of some official files
+    told = [" ".join(value.split()) if isinstance(value, str) else value for value in values]
+    return hash(json.dumps(told, default=str))
 
 
 def _whole(part: Part) -> Iterator[Check]:
@@ -134,8 +137,8 @@ def _labels(part: Part, task: Task, root: Path | None) -> Iterator[Check]:
         yield Check(part.name, Status.FAIL, said, remedy)
     never = [name for name in _types(task.asks) if name not in part.classes]
     if part.classes and never:
-        said = f"{len(never)} labels never occur: {', '.join(never[:SHOWN])}"
-        said += ", ..." if len(never) > SHOWN else ""
+        more = f", ... ({len(never)})" if len(never) > SHOWN else ""
+        said = f"labels that never occur: {', '.join(never[:SHOWN])}{more}"
         yield Check(part.name, Status.WARN, said, "as it is if the split is small or official")
 
 
@@ -167,7 +170,7 @@ def _texts(part: Part, task: Task, model: Backbone) -> Iterator[Check]:
     if again := count - len(part.texts):
         several = sum(len(answers) > 1 for answers in part.texts.values())
         said = f"{_share(again, count)} repeat the text of another"
-        said += f", {several:,} texts have different answers" if several else ""
+        said += f"; texts with different answers: {several:,}" if several else ""
         yield Check(part.name, Status.WARN, said, "as it is if the data are official, else drop")
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from ptbench.data import Row
 from ptbench.doctor import Check, Status
 
-SHOWN = 6  # labels of a distribution that are shown
+SHOWN = 4  # labels of a distribution that are shown
 COLOURS = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "bold red"}
 
 

@@ -53,10 +53,12 @@ def _parquet(file: Path) -> Placed:
 def _csv(file: Path) -> Placed:
     """A column whose every cell is a JSON number, list, object or word is read as such."""
     places, rows = [], []
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines, strict=True)
-        place = f"{file}, line 1"
+    place = f"{file}, line 1"
+    with file.open("rb") as lines:
+        reader = csv.DictReader((line.decode("utf-8-sig") for line in lines), strict=True)
         try:
+            if reader.fieldnames:
+                place = f"{file}, line {reader.line_num + 1}"
             for row in reader:
                 if None in row or None in row.values():
                     columns = ", ".join(reader.fieldnames or ())

@@ -219,7 +219,7 @@ FILES: dict[str, tuple[str, list[dict[str, Any]]]] = {
 
 def converted(folder: Path, form: str, text: str, **options: Any) -> list[dict[str, Any]]:
     source = folder / "raw"
-    source.write_text(text, encoding="utf-8")
+    source.write_text(text, encoding="utf-8", errors="surrogateescape")
     convert(form, source, folder / "out.jsonl", force=True, **options)
     return read_jsonl(folder / "out.jsonl")
 
@@ -320,8 +320,10 @@ BROKEN = {
     ("superglue", '{"a": 1}\n{"a"\n'): "raw, line 2: not JSON",
     ("superglue", '{"idx": 1, "passage": {"text": "a", "questions": [{"idx": 1}]}}\n'): "raw, "
     "line 1: 'answers' is missing",
-    ("squad", '{"data": [\n{"title": }]}'): "raw cannot be read as this format: Expecting value: "
-    "line 2",
+    (
+        "squad",
+        '{"data": [\n{"title": }]}',
+    ): "raw is no JSON that can be read: Expecting value: line 2",
     ("squad", '{"data": [{"paragraphs": [{"context": "a"}]}]}'): "raw, data[0].paragraphs[0]: "
     "'qas' is missing",
     ("squad", json.dumps(SQUAD).replace('"answer_start": 4', '"answer_start": 5')): "raw, "
@@ -333,6 +335,7 @@ BROKEN = {
     ("dart", '{"a": 1}'): "raw, the document is no list of triple sets",
     ("dart", '[{"tripleset": []}]'): "raw, [0]: 'annotations' is missing",
     ("adgen", '{"content": "a"}\n'): "raw, line 1: 'summary' is missing",
+    ("conll", "Ann O\nB\udcff O\n"): "raw, line 2: not UTF-8 (invalid start byte)",
     ("trex", ""): "raw; is it another format?",
 }
 

@@ -122,8 +122,8 @@ def test_texts_that_stand_twice_or_in_two_splits(root: Path, tiny: Random) -> No
     write_rows(root / "sst2" / "validation.jsonl", [rows[2], *reviews(16)[13:]])
     report = found(root, tiny)
     assert lines(report, Status.WARN) == [
-        "sst2 train: 1 of 12 rows (8.3%) repeat the text of another, 1 texts have different "
-        "answers",
+        "sst2 train: 1 of 12 rows (8.3%) repeat the text of another; texts with different "
+        "answers: 1",
         "sst2 validation: 1 of 4 texts (25.0%) are also in train",
     ]
     write_rows(root / "sst2" / "validation.jsonl", rows[:4])
@@ -143,9 +143,9 @@ def test_texts_longer_than_the_task_or_the_model_takes(root: Path, tiny: Random)
 
 
 def test_labels_that_never_occur(root: Path, tiny: Random) -> None:
-    write_rows(root / "sst2" / "validation.jsonl", [r for r in reviews(20)[12:] if r["label"]][:4])
+    write_rows(root / "sst2" / "validation.jsonl", reviews(30)[21::2][:4])
     (said,) = lines(found(root, tiny), Status.WARN)
-    assert said == "sst2 validation: 1 labels never occur: negative"
+    assert said == "sst2 validation: labels that never occur: negative"
 
 
 def words(tags: list[int]) -> dict[str, Any]:
@@ -164,6 +164,7 @@ def test_labels_of_words_in_another_order_or_scheme(tmp_path: Path, tiny: Random
     assert said[1:] == [
         "uner validation: 1 rows, officially 2,001",
         "uner test: 1 rows, officially 2,077",
+        "uner test: 1 of 1 texts (100.0%) are also in validation",
     ]
 
 

@@ -77,7 +77,7 @@ def test_places_of_a_start_and_an_end(encoder: Encoder) -> None:
 
 
 def test_columns_are_broken_into_pairs_of_lines() -> None:
-    lines = beneath(["a", "bcd", "e", "f"], ["LONG", "", "X", ""], 11)
+    lines = beneath(["a", "bcd", "e", "f"], ["LONG", "", "X", ""], 10)
     assert lines == ["a    bcd", "LONG", "e f", "X"]
     assert beneath(["长", "b"], ["X", "Y"], 80) == ["长 b", "X  Y"]
 

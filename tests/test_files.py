@@ -92,7 +92,7 @@ BROKEN = {
     "c.csv": (b'a,b\n"x\ny",2\n3\n', "c.csv, line 4: not as many cells as the header has columns"),
     "d.csv": (b"a,b\n1,2,3\n", "d.csv, line 2: not as many cells"),
     "e.csv": (b'a,b\n1,"2" 3\n', "e.csv, line 2: not CSV ("),
-    "f.csv": (b"a,b\n\xff,2\n", "f.csv, line 1: not CSV ('utf-8' codec can't decode byte"),
+    "f.csv": (b"a,b\n\xff,2\n", "f.csv, line 2: not CSV ('utf-8' codec can't decode byte"),
     "g.parquet": (b"PAR1 or so", "g.parquet is no whole Parquet file ("),
 }
 

@@ -5,7 +5,7 @@ DataError naming the line, or the place in the document, and the remedy.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,13 +97,24 @@ def _rows(form: Format, found: list[Path], options: dict[str, Any]) -> Iterator[
     count = 0
     for file in found:
         try:
-            with file.open(encoding="utf-8-sig", newline="") as lines:
-                for row in form.rows(json.load(lines) if form.whole else lines, **options):
+            with file.open("rb") as lines:
+                read = json.load(lines) if form.whole else _decoded(lines)
+                for row in form.rows(read, **options):
                     count += 1
                     yield row
         except DataError as error:
             raise DataError(f"{file}, {error}") from error
-        except (OSError, ValueError) as error:  # not UTF-8, not JSON
-            raise DataError(f"{file} cannot be read as this format: {error}") from error
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file} is no JSON that can be read: {error}") from error
     if not count:
         raise DataError(f"no rows in {', '.join(map(str, found[:3]))}; is it another format?")
+
+
+def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
+    for number, line in enumerate(lines, 1):
+        try:
+            yield line.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"line {number}: not UTF-8 ({error.reason}); save it as such"
+            ) from error
