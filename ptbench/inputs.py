@@ -17,7 +17,9 @@ class Batch:
     """Encoded examples of one task.
 
     `slots` holds the number of the pseudo token that stands at a place, -1 where text stands;
-    `answer` the place of the mask that a verbalizer reads, -1 where there is none.
+    `answer` the place that answers, -1 where there is none: the mask that a verbalizer reads, or
+    what stands for "no answer" among spans. `sizes` says how many rows each example has, one after
+    the other; `characters` which of its field's a token covers, -1 where it covers none.
     """
 
     ids: Int[Tensor, "rows tokens"]
@@ -26,6 +28,8 @@ class Batch:
     slots: Int[Tensor, "rows tokens"]
     answer: Int[Tensor, " rows"]
     targets: Tensor
+    sizes: tuple[int, ...] = ()
+    characters: Int[Tensor, "rows tokens 2"] | None = None
 
     @property
     def text(self) -> Bool[Tensor, "rows tokens"]:
@@ -34,7 +38,9 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         moved: dict[str, Any] = {
-            f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)
+            f.name: value.to(device, non_blocking=True)
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor)
         }
         return replace(self, **moved)
 

@@ -1,5 +1,8 @@
 """Scores as `evaluate` metrics over scikit-learn and seqeval; nothing is fetched."""
 
+import re
+import string
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +13,8 @@ from seqeval.metrics import precision_score, recall_score
 from sklearn.metrics import accuracy_score, f1_score
 
 
-def _info(description: str, feature: Any) -> evaluate.MetricInfo:
-    features = Features({"predictions": feature, "references": feature})
+def _info(description: str, feature: Any, reference: Any = None) -> evaluate.MetricInfo:
+    features = Features({"predictions": feature, "references": reference or feature})
     return evaluate.MetricInfo(
         description=description, citation="", inputs_description="", features=features
     )
@@ -51,6 +54,62 @@ class EntityF1(evaluate.Metric):
             name: float(score(references, predictions, zero_division=0))
             for name, score in scores.items()
         }
+
+
+class SquadV1(evaluate.Metric):
+    """Exact match and F1 of words against the best of a question's answers."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        return _info("SQuAD", Value("string"), List(Value("string")))
+
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]  # evaluate's own is keyword-only
+        best = [
+            [
+                max(scores)
+                for scores in zip(*(_match(found, one) for one in gold or [""]), strict=True)
+            ]
+            for found, gold in zip(predictions, references, strict=True)
+        ]
+        return {
+            name: sum(row[i] for row in best) / len(best) for i, name in enumerate(("exact", "f1"))
+        }
+
+
+class SquadV2(SquadV1):
+    """As SquadV1; where a question has no answer, the right one is empty."""
+
+
+class ReCoRD(SquadV1):
+    """As SquadV1, the answers being entities of the passage."""
+
+
+class MultiRC(evaluate.Metric):
+    """F1 of right answers, and the share of questions with every answer judged rightly."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        reference = {"question": Value("string"), "label": Value("int64")}
+        return _info("MultiRC", Value("int64"), reference)
+
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:  # pyright: ignore[reportIncompatibleMethodOverride]  # evaluate's own is keyword-only
+        right: dict[str, bool] = defaultdict(lambda: True)
+        for found, row in zip(predictions, references, strict=True):
+            right[row["question"]] &= found == row["label"]
+        f1: Any = f1_score([row["label"] for row in references], predictions, zero_division=0)  # pyright: ignore[reportArgumentType]  # stubs know only its names
+        return {"f1a": float(f1), "exact": sum(right.values()) / len(right)}
+
+
+def _match(found: str, gold: str) -> tuple[float, float]:
+    """Whether two answers are the same, and the F1 of their words."""
+    both = [
+        re.sub(
+            r"\b(a|an|the)\b", " ", re.sub(f"[{re.escape(string.punctuation)}]", "", text.lower())
+        )
+        for text in (found, gold)
+    ]
+    one, two = (text.split() for text in both)
+    common = (Counter(one) & Counter(two)).total()
+    same = float(one == two)
+    return same, 2 * common / (len(one) + len(two)) if one and two else same
 
 
 def score(

@@ -1,8 +1,23 @@
 """Kinds of task: each says how examples are encoded, what head reads them, how they are scored."""
 
 from ptbench.kinds.base import Example, Features, Head, Kind
-from ptbench.kinds.classification import Classification
+from ptbench.kinds.choice import Candidates, Choice
+from ptbench.kinds.classification import Classification, Grouped
 from ptbench.kinds.cloze import Cloze
 from ptbench.kinds.labelling import Labelling, bio
+from ptbench.kinds.span import Span
 
-__all__ = ["Classification", "Cloze", "Example", "Features", "Head", "Kind", "Labelling", "bio"]
+__all__ = [
+    "Candidates",
+    "Choice",
+    "Classification",
+    "Cloze",
+    "Example",
+    "Features",
+    "Grouped",
+    "Head",
+    "Kind",
+    "Labelling",
+    "Span",
+    "bio",
+]

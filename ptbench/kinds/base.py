@@ -22,13 +22,21 @@ Example = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Features:
-    """An encoded example; `target` is a label, or a label for every token."""
+    """An encoded example; `target` is a label, or several: one for every token, say.
+
+    `more` are the further rows of an example that has several: its choices, or windows of a text.
+    """
 
     encoded: Encoded
     target: int | list[int]
+    more: tuple[Encoded, ...] = ()
+
+    @property
+    def rows(self) -> tuple[Encoded, ...]:
+        return self.encoded, *self.more
 
     def __len__(self) -> int:
-        return len(self.encoded.ids)
+        return max(len(row.ids) for row in self.rows)
 
 
 class Head(nn.Module, ABC):
@@ -147,12 +155,12 @@ class Kind(ABC):
         )
 
     def collate(self, features: Sequence[Features], encoder: Encoder) -> Batch:
-        """Pads to the longest of the batch."""
+        """Pads to the longest of the batch; an example's rows stand one after the other."""
 
         def padded(rows: Sequence[list[int]], value: int) -> Tensor:
             return pad_sequence([torch.tensor(row) for row in rows], True, value)
 
-        encoded = [f.encoded for f in features]
+        encoded = [row for f in features for row in f.rows]
         targets = [f.target for f in features]
         return Batch(
             ids=padded([e.ids for e in encoded], encoder.pad),
@@ -161,6 +169,7 @@ class Kind(ABC):
             slots=padded([e.slots for e in encoded], -1),
             answer=torch.tensor([e.answer for e in encoded]),
             targets=padded([t if isinstance(t, list) else [t] for t in targets], IGNORE),
+            sizes=tuple(len(f.rows) for f in features),
         )
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
