@@ -190,6 +190,31 @@ def _loaded(hub: str, split: str, revision: str | None, key: str, config: str | 
 
 
 @dataclass(frozen=True)
+class Parted(Source):
+    """A source of one split, parted into train and test by the values of a column.
+
+    Every `nth` value is test's, the first among them, and no value has rows in both.
+    """
+
+    whole: Source
+    split: str
+    column: str
+    nth: int
+
+    def rows(self, split: str, root: Path | None) -> list[Row]:
+        rows = self.whole.rows(self.split, root)
+        values = list(dict.fromkeys(row[self.column] for row in rows))
+        tested = set(values[:: self.nth])
+        return [row for row in rows if (row[self.column] in tested) == (split == "test")]
+
+    def identity(self, root: Path | None) -> str:
+        return self.whole.identity(root)
+
+    def commit(self, root: Path | None) -> str | None:
+        return self.whole.commit(root)
+
+
+@dataclass(frozen=True)
 class Made(Source):
     """Rows that a function of this project makes: `make(split, rows, seed)`."""
 

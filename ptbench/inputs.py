@@ -17,9 +17,12 @@ class Batch:
     """Encoded examples of one task.
 
     `slots` holds the number of the pseudo token that stands at a place, -1 where text stands;
-    `answer` the place of the mask that a verbalizer reads, -1 where there is none; `written` the
-    ids that the decoder of an encoder-decoder writes, None where it reads the text once more;
-    `part` the number of the data set, where a task is made of several: all rows are of one.
+    `answer` the place that answers, -1 where there is none: the mask that a verbalizer reads, or
+    what stands for "no answer" among spans. `written` holds the ids that the decoder of an
+    encoder-decoder writes, None where it reads the text once more; `part` is the number of the
+    data set, where a task is made of several: all rows are of one. `sizes` says how many rows each
+    example has, one after the other; `characters` which of its field's a token covers, -1 where it
+    covers none.
     """
 
     ids: Int[Tensor, "rows tokens"]
@@ -30,6 +33,8 @@ class Batch:
     targets: Tensor
     written: Int[Tensor, "rows words"] | None = None
     part: int = 0
+    sizes: tuple[int, ...] = ()
+    characters: Int[Tensor, "rows tokens 2"] | None = None
 
     @property
     def places(self) -> int:

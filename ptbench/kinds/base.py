@@ -22,19 +22,25 @@ Example = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Features:
-    """An encoded example.
+    """An encoded example; `target` is a label, or several: one for every token, say.
 
-    `target` is a label, or a label for every token; `written` what an encoder-decoder writes;
-    `part` the number of its data set, where a task is made of several.
+    `more` are the further rows of an example that has several: its choices, or windows of a text;
+    `written` what an encoder-decoder writes; `part` the number of its data set, where a task is
+    made of several.
     """
 
     encoded: Encoded
     target: int | list[int]
     written: list[int] | None = None
     part: int = 0
+    more: tuple[Encoded, ...] = ()
+
+    @property
+    def rows(self) -> tuple[Encoded, ...]:
+        return self.encoded, *self.more
 
     def __len__(self) -> int:
-        return len(self.encoded.ids)
+        return max(len(row.ids) for row in self.rows)
 
     @property
     def targets(self) -> list[int]:
@@ -187,12 +193,12 @@ class Kind(ABC):
         )
 
     def collate(self, features: Sequence[Features], encoder: Encoder) -> Batch:
-        """Pads to the longest of the batch."""
+        """Pads to the longest of the batch; an example's rows stand one after the other."""
 
         def padded(rows: Sequence[list[int]], value: int) -> Tensor:
             return pad_sequence([torch.tensor(row) for row in rows], True, value)
 
-        encoded = [f.encoded for f in features]
+        encoded = [row for f in features for row in f.rows]
         written = [f.written for f in features if f.written is not None]
         return Batch(
             ids=padded([e.ids for e in encoded], encoder.pad),
@@ -202,6 +208,7 @@ class Kind(ABC):
             answer=torch.tensor([e.answer for e in encoded]),
             targets=padded([f.targets for f in features], IGNORE),
             written=padded(written, encoder.pad) if written else None,
+            sizes=tuple(len(f.rows) for f in features),
         )
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ptbench.backbones import Backbone
 from ptbench.inputs import Batch
 from ptbench.kinds.base import Example, Features, Head, Kind, linear
-from ptbench.metrics import Accuracy, Metric
+from ptbench.metrics import Accuracy, Metric, MultiRC
 from ptbench.templates import Encoder, Template
 
 
@@ -41,7 +41,7 @@ class Classification(Kind):
 
     def encode(self, example: Example, encoder: Encoder, template: Template) -> Features:
         encoded = encoder.lay_out(template, {name: example[name] for name in template.fields})
-        return Features(encoded, self.reference(example))
+        return Features(encoded, self.label(example[self.target]))
 
     def reference(self, example: Example) -> int:
         return self.label(example[self.target])
@@ -61,3 +61,24 @@ class Classification(Kind):
 
     def constant(self, references: list[Any]) -> list[int]:
         return [Counter(references).most_common(1)[0][0]] * len(references)
+
+
+@dataclass(frozen=True)
+class Grouped(Classification):
+    """A classification whose examples are the answers to questions, which are scored whole too.
+
+    `group` is the column that names an example's question.
+    """
+
+    metrics: tuple[type[Metric], ...] = (MultiRC,)
+    main_metric: str = "f1a"
+    group: str = "group"
+
+    def reference(self, example: Example) -> Any:
+        self._check_columns(example, self.group)
+        return {"question": str(example[self.group]), "label": super().reference(example)}
+
+    def constant(self, references: list[Any]) -> list[int]:
+        """The label that scores best when all have it: rarely the most frequent one."""
+        answers = ([label] * len(references) for label in range(len(self.labels)))
+        return max(answers, key=lambda found: self.score(found, references)[self.main_metric])
