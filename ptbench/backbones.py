@@ -33,9 +33,9 @@ class Pooling(StrEnum):
 class Backbone(nn.Module):
     """A pretrained model behind one interface: `Inputs` in, hidden states of every token out.
 
-    Of an encoder-decoder these are the decoder's, which reads the text shifted by one place, as
-    in BART's classification (Lewis et al. 2020, section 3.1). `made` names the parameters that the
-    checkpoint did not hold, such as RoBERTa's pooler.
+    Of an encoder-decoder these are the decoder's. Where a batch has nothing written, that reads the
+    text, as in BART's classification (Lewis et al. 2020, section 3.1). `made` names the parameters
+    that the checkpoint did not hold, such as RoBERTa's pooler.
     """
 
     def __init__(
@@ -76,9 +76,9 @@ class Backbone(nn.Module):
         return self.has_lm_head and self.tokenizer.mask_token_id is not None
 
     @property
-    def takes_positions(self) -> bool:
-        """Whether positions are given to it; an encoder-decoder counts them itself."""
-        return not self.model.config.is_encoder_decoder
+    def two_stacks(self) -> bool:
+        """Whether it is an encoder-decoder; such models count positions themselves."""
+        return self.model.config.is_encoder_decoder
 
     @cached_property
     def _positions(self) -> nn.Embedding | None:
@@ -115,7 +115,11 @@ class Backbone(nn.Module):
     def inputs(self, batch: Batch, shift: int = 0) -> Inputs:
         """The batch without a prompt; pseudo tokens hold whatever their placeholder id embeds."""
         return Inputs(
-            self.words(batch.ids), batch.mask, batch.types, self.positions(batch.mask, shift)
+            self.words(batch.ids),
+            batch.mask,
+            batch.types,
+            self.positions(batch.mask, shift),
+            written=None if batch.written is None else self.words(batch.written),
         )
 
     def embedded(
@@ -146,16 +150,17 @@ class Backbone(nn.Module):
             inputs_embeds=inputs.embeds,
             attention_mask=inputs.mask.long(),
             **self._accepted(token_type_ids=inputs.types, position_ids=inputs.positions),
-            **self._decoder(inputs.embeds),
+            **self._decoder(inputs),
         ).last_hidden_state
 
-    def _decoder(self, embeds: Float[Tensor, "rows tokens width"]) -> dict[str, Tensor]:
-        """What an encoder-decoder's decoder reads: the text behind the token that starts it."""
-        if not self.model.config.is_encoder_decoder:
+    def _decoder(self, inputs: Inputs) -> dict[str, Tensor]:
+        """What an encoder-decoder's decoder reads: what it writes, behind the token that starts."""
+        if not self.two_stacks:
             return {}
-        start = torch.tensor([[self.model.config.decoder_start_token_id]], device=embeds.device)
-        first = self.words(start).expand(len(embeds), -1, -1)
-        return {"decoder_inputs_embeds": torch.cat([first, embeds[:, :-1]], 1)}
+        written = inputs.embeds if inputs.written is None else inputs.written
+        start = torch.tensor([[self.model.config.decoder_start_token_id]], device=written.device)
+        first = self.words(start).expand(len(written), -1, -1)
+        return {"decoder_inputs_embeds": torch.cat([first, written[:, :-1]], 1)}
 
     def _accepted(self, **arguments: Tensor) -> dict[str, Tensor]:
         return {name: value for name, value in arguments.items() if name in self._accepts}

@@ -1,5 +1,6 @@
 """Text that an adapted model writes on, by transformers' own search over the backbone's LM head."""
 
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -8,27 +9,23 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ptbench.inputs import Batch, Inputs
-from ptbench.method import Adapted
+from ptbench.backbones import Backbone
+from ptbench.inputs import Inputs, KeyValue
 
 
 @torch.no_grad()
 def generate(
-    model: Adapted, batch: Batch, new_tokens: int, beams: int = 1, cache: bool = True
+    backbone: Backbone, inputs: Inputs, new_tokens: int, beams: int = 1, cache: bool = True
 ) -> Int[Tensor, "rows new"]:
-    """Ids of at most `new_tokens` tokens behind each text, greedily or by beam search.
+    """Ids of at most `new_tokens` tokens behind each row, greedily or by beam search.
 
-    An encoder-decoder reads the text in its encoder and writes with its decoder. Rows that end
+    An encoder-decoder reads the rows in its encoder and writes with its decoder. Rows that end
     early are filled up with the padding id. Without `cache` every step reads all over again.
 
     Raises BackboneError where the backbone has no LM head.
     """
-    model.eval()
-    backbone = model.backbone
-    inputs = model.prompt(batch, backbone)
-    two_stacks = backbone.model.config.is_encoder_decoder
-    arguments: dict[str, Any] = {}
-    if not two_stacks:
+    arguments: dict[str, Any] = {"eos_token_id": backbone.tokenizer.eos_token_id}
+    if not backbone.two_stacks:
         inputs = padded_left(inputs)
         arguments["position_ids"] = inputs.positions
     backbone.injection.prefix = inputs.prefix
@@ -41,23 +38,32 @@ def generate(
             do_sample=False,
             use_cache=cache,
             pad_token_id=_padding(language_model),
-            **arguments,
+            **{name: value for name, value in arguments.items() if value is not None},
         )
-    return written[:, 1:] if two_stacks else written  # without the token that starts a decoder
+    return written[:, 1:] if backbone.two_stacks else written  # less the token that starts
 
 
 def padded_left(inputs: Inputs) -> Inputs:
-    """The same rows with their padding in front, so that all texts end at one place."""
-    order = inputs.mask.int().argsort(dim=1, stable=True)
+    """The same rows with as little padding as can be, in front: all texts end at one place."""
+    longest = int(inputs.mask.sum(1).max())
+    order = inputs.mask.int().argsort(dim=1, stable=True)[:, -longest:]
 
     def moved(tensor: Tensor) -> Tensor:
-        index = order if tensor.ndim == 2 else order[..., None].expand_as(tensor)
+        index = order if tensor.ndim == 2 else order[..., None].expand(-1, -1, tensor.shape[2])
         return tensor.gather(1, index)
+
+    def seen(entry: KeyValue | None) -> KeyValue | None:
+        if entry is None or entry.mask is None or entry.queries == 1:
+            return entry
+        return replace(entry, mask=moved(entry.mask))
 
     embeds, mask, types, positions = map(
         moved, (inputs.embeds, inputs.mask, inputs.types, inputs.positions)
     )
-    return Inputs(embeds, mask, types, positions, inputs.prefix)
+    prefix = tuple(map(seen, inputs.prefix))
+    return replace(
+        inputs, embeds=embeds, mask=mask, types=types, positions=positions, prefix=prefix
+    )
 
 
 def _padding(model: PreTrainedModel) -> int:

@@ -18,8 +18,11 @@ class Batch:
 
     `slots` holds the number of the pseudo token that stands at a place, -1 where text stands;
     `answer` the place that answers, -1 where there is none: the mask that a verbalizer reads, or
-    what stands for "no answer" among spans. `sizes` says how many rows each example has, one after
-    the other; `characters` which of its field's a token covers, -1 where it covers none.
+    what stands for "no answer" among spans. `written` holds the ids that the decoder of an
+    encoder-decoder writes, None where it reads the text once more; `part` is the number of the
+    data set, where a task is made of several: all rows are of one. `sizes` says how many rows each
+    example has, one after the other; `characters` which of its field's a token covers, -1 where it
+    covers none.
     """
 
     ids: Int[Tensor, "rows tokens"]
@@ -28,13 +31,25 @@ class Batch:
     slots: Int[Tensor, "rows tokens"]
     answer: Int[Tensor, " rows"]
     targets: Tensor
+    written: Int[Tensor, "rows words"] | None = None
+    part: int = 0
     sizes: tuple[int, ...] = ()
     characters: Int[Tensor, "rows tokens 2"] | None = None
+
+    @property
+    def places(self) -> int:
+        """The number of places in a row that have a hidden state."""
+        return (self.ids if self.written is None else self.written).shape[1]
 
     @property
     def text(self) -> Bool[Tensor, "rows tokens"]:
         """The places that hold neither padding nor a pseudo token."""
         return self.mask & (self.slots < 0)
+
+    @property
+    def behind_source(self) -> Bool[Tensor, "rows tokens"]:
+        """The places of what is written behind a source: from the first that is answered on."""
+        return (self.targets != IGNORE).cumsum(1) > 0
 
     def to(self, device: torch.device) -> "Batch":
         moved: dict[str, Any] = {
@@ -47,17 +62,34 @@ class Batch:
 
 @dataclass(frozen=True)
 class KeyValue:
-    """Prompt keys and values of one attention call; `mask` says which a row sees, None all."""
+    """Prompt keys and values of one attention call.
+
+    `mask` says which of them a row sees, or each query of a row; None: all.
+    """
 
     key: Float[Tensor, "rows heads length size"]
     value: Float[Tensor, "rows heads length size"]
-    mask: Bool[Tensor, "rows length"] | None = None
+    mask: Bool[Tensor, "rows length"] | Bool[Tensor, "rows queries length"] | None = None
 
-    def seen(self) -> Bool[Tensor, "rows length"]:
-        """The mask, whole where there is none."""
+    @property
+    def queries(self) -> int:
+        """How many queries of a row the mask tells apart."""
+        return self.mask.shape[1] if self.mask is not None and self.mask.ndim == 3 else 1
+
+    def seen(self, queries: int) -> Bool[Tensor, "rows queries length"]:
+        """What each query of a pass sees.
+
+        Those behind the mask's queries see what its last one does; a pass of fewer goes on behind
+        them, as generation with a cache does.
+        """
         rows, _, length, _ = self.key.shape
-        whole = torch.ones(rows, length, dtype=torch.bool, device=self.key.device)
-        return whole if self.mask is None else self.mask
+        if self.mask is None:
+            whole = torch.ones(1, 1, 1, dtype=torch.bool, device=self.key.device)
+            return whole.expand(rows, queries, length)
+        mask = self.mask if self.mask.ndim == 3 else self.mask[:, None]
+        last = mask[:, -1:]
+        mask = mask if mask.shape[1] <= queries else last
+        return torch.cat([mask, last.expand(-1, queries - mask.shape[1], -1)], 1)
 
     def repeated(self, times: int) -> "KeyValue":
         """Each row `times` times in place."""
@@ -69,33 +101,40 @@ class KeyValue:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What enters a backbone; `prefix` has one entry per attention call, in the order of calls."""
+    """What enters a backbone.
+
+    `prefix` has one entry per attention call, in the order of calls; `written` is what the decoder
+    of an encoder-decoder writes, None where that is the text.
+    """
 
     embeds: Float[Tensor, "rows tokens width"]
     mask: Bool[Tensor, "rows tokens"]
     types: Int[Tensor, "rows tokens"]
     positions: Int[Tensor, "rows tokens"]
     prefix: tuple[KeyValue | None, ...] = ()
+    written: Float[Tensor, "rows words width"] | None = None
 
 
 def stack(inputs: Sequence[Inputs]) -> Inputs:
     """The rows of several prompts as one; padding and absent prefixes are masked, so inert."""
     if len(inputs) == 1:
         return inputs[0]
-    tokens = max(i.mask.shape[1] for i in inputs)
     rows = [i.mask.shape[0] for i in inputs]
 
     def padded(name: str) -> Tensor:
         tensors = [getattr(i, name) for i in inputs]
+        places = max(t.shape[1] for t in tensors)
         tail = (0, 0) if tensors[0].ndim == 3 else ()
-        return torch.cat([F.pad(t, (*tail, 0, tokens - t.shape[1])) for t in tensors])
+        return torch.cat([F.pad(t, (*tail, 0, places - t.shape[1])) for t in tensors])
 
     calls = max(len(i.prefix) for i in inputs)
     columns = [i.prefix or (None,) * calls for i in inputs]
     prefix = tuple(
         _stack_prefix([column[call] for column in columns], rows) for call in range(calls)
     )
-    return Inputs(*(padded(n) for n in ("embeds", "mask", "types", "positions")), prefix=prefix)
+    written = None if inputs[0].written is None else padded("written")
+    embeds, mask, types, positions = map(padded, ("embeds", "mask", "types", "positions"))
+    return Inputs(embeds, mask, types, positions, prefix, written)
 
 
 def _stack_prefix(parts: Sequence[KeyValue | None], rows: Sequence[int]) -> KeyValue | None:
@@ -103,6 +142,7 @@ def _stack_prefix(parts: Sequence[KeyValue | None], rows: Sequence[int]) -> KeyV
     if not present:
         return None
     length = max(part.key.shape[2] for part in present)
+    queries = max(part.queries for part in present)
     absent = present[0].key.new_zeros(1, *present[0].key.shape[1:])
     keys, values, masks = [], [], []
     for part, count in zip(parts, rows, strict=True):
@@ -113,5 +153,5 @@ def _stack_prefix(parts: Sequence[KeyValue | None], rows: Sequence[int]) -> KeyV
         missing = length - part.key.shape[2]
         keys.append(F.pad(part.key, (0, 0, 0, missing)))
         values.append(F.pad(part.value, (0, 0, 0, missing)))
-        masks.append(F.pad(part.seen(), (0, missing)))
+        masks.append(F.pad(part.seen(queries), (0, missing)))
     return KeyValue(torch.cat(keys), torch.cat(values), torch.cat(masks))

@@ -3,14 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from ptbench.backbones import Backbone
 from ptbench.errors import BackboneError
 from ptbench.inputs import Batch, stack
-from ptbench.kinds import Head, Kind
+from ptbench.kinds import Generation, Head, Kind
 from ptbench.prompts import Prompt
 
 
@@ -94,9 +94,26 @@ def forward(models: Sequence[Adapted], batches: Sequence[Batch]) -> list[Tensor]
     inputs = [m.prompt(batch, backbone) for m, batch in zip(models, batches, strict=True)]
     hidden = backbone(stack(inputs)).split([len(batch.ids) for batch in batches])
     return [
-        model.head(backbone, rows[:, : batch.ids.shape[1]], batch)
+        model.head(backbone, rows[:, : batch.places], batch)
         for model, rows, batch in zip(models, hidden, batches, strict=True)
     ]
+
+
+def respond(models: Sequence[Adapted], batches: Sequence[Batch]) -> list[list[Any]]:
+    """Answers of several adapted models of one backbone; those that write take a pass each."""
+    answers: list[list[Any]] = [[] for _ in models]
+    joint: list[int] = []
+    for number, (model, batch) in enumerate(zip(models, batches, strict=True)):
+        if isinstance(model.kind, Generation):
+            inputs = model.prompt(batch, model.backbone)
+            answers[number] = model.kind.write(model.backbone, inputs, batch)
+        else:
+            joint.append(number)
+    if joint:
+        logits = forward([models[i] for i in joint], [batches[i] for i in joint])
+        for number, found in zip(joint, logits, strict=True):
+            answers[number] = models[number].kind.predict(found, batches[number])
+    return answers
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ all other words are anchors. Fields are cut at their ends when the whole is too 
 
 import re
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -14,10 +15,11 @@ from typing import Any, Literal
 
 from transformers import PreTrainedTokenizerBase
 
-from ptbench.errors import BackboneError, DataError
+from ptbench.errors import BackboneError, ConfigError, DataError
 
 _PARTS = re.compile(r"(\[P\]|\[MASK\]|\[SEP\]|\{\w+\})")
 Pieces = list[int]
+Slots = int | tuple[int, ...]  # pseudo tokens for each [P]: the same number, or one each
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Template:
 
     segments: tuple[tuple[Part, ...], ...]
     front: int = 0
-    slot_length: int = 1
+    slots: tuple[int, ...] = ()
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -44,12 +46,14 @@ class Template:
 
     @property
     def pseudo_tokens(self) -> int:
-        slots = sum(part.role == "slot" for segment in self.segments for part in segment)
-        return self.front + self.slot_length * slots
+        return self.front + sum(self.slots)
 
 
-def parse(pattern: str, front: int = 0, slot_length: int = 1) -> Template:
-    """Reads a pattern; each `[P]` stands for `slot_length` pseudo tokens."""
+def parse(pattern: str, front: int = 0, slots: Slots = 1) -> Template:
+    """Reads a pattern; each `[P]` stands for `slots` pseudo tokens, or each for its own number.
+
+    Raises ConfigError where there are not as many numbers as `[P]`.
+    """
     segments: list[list[Part]] = [[]]
     roles: dict[str, Literal["slot", "mask"]] = {"[P]": "slot", "[MASK]": "mask"}
     spaced = False
@@ -65,7 +69,14 @@ def parse(pattern: str, front: int = 0, slot_length: int = 1) -> Template:
         elif text.strip():
             segments[-1].append(Part("anchor", text.strip(), spaced or text[0].isspace()))
         spaced = bool(segments[-1]) and (text in roles or text[-1:].isspace())
-    return Template(tuple(map(tuple, segments)), front, slot_length)
+    count = sum(part.role == "slot" for segment in segments for part in segment)
+    lengths = (slots,) * count if isinstance(slots, int) else tuple(slots)
+    if len(lengths) != count:
+        raise ConfigError(
+            f"method.template={list(lengths)} has {len(lengths)} numbers of pseudo tokens, and the "
+            f"task's pattern {count} places for them ({pattern}); give one for each [P]"
+        )
+    return Template(tuple(map(tuple, segments)), front, lengths)
 
 
 @dataclass
@@ -103,14 +114,22 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 class Encoder:
-    """Lays examples out for one tokenizer: its special tokens, its spaces, its token types."""
+    """Lays examples out for one tokenizer: its special tokens, its spaces, its token types.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, max_length: int):
-        self.tokenizer, self.max_length = tokenizer, max_length
+    `begin` and `end` stand around a text that is written; `two_stacks` says that an
+    encoder-decoder writes it.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, max_length: int, two_stacks: bool = False
+    ):
+        self.tokenizer, self.max_length, self.two_stacks = tokenizer, max_length, two_stacks
         self.mask: int = tokenizer.mask_token_id  # pyright: ignore[reportAttributeAccessIssue]
         # decoders lack some; their places are masked, or filled with a prompt's rows
         spare = _first(tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id)
         self.pad, self.unknown = spare, _first(tokenizer.unk_token_id, spare)
+        self.begin = _first(tokenizer.bos_token_id, tokenizer.eos_token_id, spare)
+        self.end = _first(tokenizer.eos_token_id, tokenizer.sep_token_id, spare)
         self._spaces = self._ids("a") != self._ids(" a")
         self._words: dict[str, Pieces] = {}
 
@@ -141,6 +160,12 @@ class Encoder:
         if word not in self._words:
             self._words[word] = self.pieces(word, spaced=True) or [self.unknown]
         return self._words[word]
+
+    def within(self, max_length: int) -> "Encoder":
+        """The same layout for examples of at most so many pieces."""
+        found = copy(self)
+        found.max_length = min(max_length, self.max_length)
+        return found
 
     def located(
         self, template: Template, name: str, text: str
@@ -198,12 +223,13 @@ class Encoder:
         placeholder = [self.unknown]
         encoded.add(placeholder * template.front, types[0], 0)
         encoded.add(frame[0], types[0])
-        slot = template.front
+        slot, lengths = template.front, iter(template.slots)
         for segment, kind, after in zip(segments, types, frame[1:], strict=True):
             for part, ids in segment:
                 if part.role == "slot":
-                    encoded.add(placeholder * template.slot_length, kind, slot)
-                    slot += template.slot_length
+                    length = next(lengths)
+                    encoded.add(placeholder * length, kind, slot)
+                    slot += length
                     continue
                 if part.role == "mask":
                     encoded.answer = len(encoded.ids)

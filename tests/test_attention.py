@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -32,6 +33,12 @@ def batch(lengths: tuple[int, ...] = LENGTHS, front: int = 0) -> Batch:
     none = torch.full((len(lengths),), -1)
     targets = torch.full((len(lengths), 1), IGNORE)
     return Batch(ids, mask, torch.zeros_like(ids), slots, none, targets)
+
+
+def one(some: Batch, row: int) -> Batch:
+    """A row of a batch as a batch."""
+    tensors = {n: t[row : row + 1] for n, t in vars(some).items() if t is not None}
+    return Batch(**tensors)
 
 
 def layer_prompt(backbone: Backbone, length: int = 3, shifted: bool = True) -> LayerPrompt:
@@ -146,11 +153,8 @@ def test_padding_is_inert(build_backbone: Build, family: str, shifted: bool) -> 
     whole = batch()
     together = backbone(prompt(whole, backbone))
     for row, length in enumerate(LENGTHS):
-        alone = Batch(
-            **{name: value[row : row + 1] for name, value in vars(whole).items()}
-            | {n: getattr(whole, n)[row : row + 1, :length] for n in ("ids", "mask", "types")}
-            | {"slots": whole.slots[row : row + 1, :length]}
-        )
+        cut = {n: getattr(whole, n)[:, :length] for n in ("ids", "mask", "types", "slots")}
+        alone = one(replace(whole, **cut), row)
         close(together[row, :length], backbone(prompt(alone, backbone))[0])
 
 

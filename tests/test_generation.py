@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -13,23 +14,33 @@ from ptbench.backbones import Backbone, Pooling
 from ptbench.encoders import Table
 from ptbench.errors import BackboneError
 from ptbench.generation import generate, padded_left
-from ptbench.inputs import Batch
+from ptbench.inputs import IGNORE, Batch
 from ptbench.kinds import Classification
 from ptbench.method import Adapted
 from ptbench.models import Random
-from ptbench.prompts import InputPrompt, LayerPrompt, Prompt
+from ptbench.prompts import InfixPrompt, InputPrompt, LayerPrompt, Prompt
 from tests.families import DECODERS, FAMILIES, PAIRS
-from tests.test_attention import batch
+from tests.test_attention import batch, one
 
 KIND = Classification(("n", "y"), text="{x}", pattern="{x}")
 NEW = 6
+TOKENS = ("ids", "mask", "types", "slots", "targets")  # of a batch, for each place
 PROMPTS: dict[str, Callable[[Backbone], Prompt]] = {
     "no prompt": lambda backbone: Prompt(),
     "prefix": lambda backbone: LayerPrompt(
         backbone, Table(3, LayerPrompt.width(backbone), std=1.0), 0.0, shifted=True
     ),
+    "infix": lambda backbone: InfixPrompt(
+        backbone, Table(3, LayerPrompt.width(backbone), std=1.0), 0.0, shifted=True
+    ),
     "word embeddings": lambda backbone: InputPrompt(Table(2, backbone.words.embedding_dim, 1.0)),
 }
+CASES = [
+    (family, prompt)
+    for family in (*DECODERS, *PAIRS)
+    for prompt in PROMPTS
+    if family in DECODERS or prompt != "infix"
+]
 
 
 def writer(family: str, prompt: str, tiny: Random) -> Adapted:
@@ -59,18 +70,22 @@ def writer(family: str, prompt: str, tiny: Random) -> Adapted:
 
 
 def text(prompt: str) -> Batch:
-    return batch(front=2 if prompt == "word embeddings" else 0)
+    some = batch(front=2 if prompt == "word embeddings" else 0)
+    last = torch.arange(some.ids.shape[1]) == some.mask.sum(1, keepdim=True) - 1
+    return replace(some, targets=torch.where(last, 7, IGNORE))  # what the last place writes first
+
+
+def generated(model: Adapted, some: Batch, *arguments: Any, **more: Any) -> Tensor:
+    return generate(model.backbone, model.prompt(some, model.backbone), *arguments, **more)
 
 
 def loop(model: Adapted, some: Batch) -> Tensor:
     """Greedy ids by a forward pass over everything for each token, row after row, unpadded."""
     backbone, rows = model.backbone, []
     for row in range(len(some.ids)):
-        alone = Batch(**{name: value[row : row + 1] for name, value in vars(some).items()})
+        alone = one(some, row)
         length = int(alone.mask.sum())
-        alone = replace(
-            alone, **{n: getattr(alone, n)[:, :length] for n in ("ids", "mask", "types", "slots")}
-        )
+        alone = replace(alone, **{n: getattr(alone, n)[:, :length] for n in TOKENS})
         rows.append(_written(model, backbone, alone))
     return torch.tensor(rows)
 
@@ -89,43 +104,40 @@ def _written(model: Adapted, backbone: Backbone, alone: Batch) -> list[int]:
             ).last_hidden_state
         else:
             embeds = torch.cat([inputs.embeds, backbone.words(torch.tensor([written]).long())], 1)
-            first = int(inputs.positions[0, 0])
+            behind = inputs.positions[:, -1:] + 1 + torch.arange(len(written))
             hidden = backbone.model(
-                inputs_embeds=embeds,
-                position_ids=torch.arange(first, first + embeds.shape[1])[None],
+                inputs_embeds=embeds, position_ids=torch.cat([inputs.positions, behind], 1)
             ).last_hidden_state
         written.append(int(backbone.lm_head(hidden[:, -1:]).argmax()))
     return written
 
 
-@pytest.mark.parametrize("prompt", PROMPTS)
-@pytest.mark.parametrize("family", (*DECODERS, *PAIRS))
+@pytest.mark.parametrize(("family", "prompt"), CASES)
 def test_cached_equals_uncached_equals_a_plain_loop(family: str, prompt: str, tiny: Random) -> None:
     model, some = writer(family, prompt, tiny), text(prompt)
     expected = loop(model, some)
     assert len(expected.unique()) > 2  # so that there is something to confuse
-    assert torch.equal(generate(model, some, NEW), expected)
-    assert torch.equal(generate(model, some, NEW, cache=False), expected)
+    assert torch.equal(generated(model, some, NEW), expected)
+    assert torch.equal(generated(model, some, NEW, cache=False), expected)
 
 
-@pytest.mark.parametrize("prompt", PROMPTS)
-@pytest.mark.parametrize("family", (*DECODERS, *PAIRS))
+@pytest.mark.parametrize(("family", "prompt"), CASES)
 def test_beam_search_is_the_same_cached_and_row_by_row(
     family: str, prompt: str, tiny: Random
 ) -> None:
     model, some = writer(family, prompt, tiny), text(prompt)
-    together = generate(model, some, NEW, beams=3)
-    assert torch.equal(generate(model, some, NEW, beams=3, cache=False), together)
+    together = generated(model, some, NEW, beams=3)
+    assert torch.equal(generated(model, some, NEW, beams=3, cache=False), together)
     for row in range(len(some.ids)):
-        alone = Batch(**{name: value[row : row + 1] for name, value in vars(some).items()})
-        assert torch.equal(generate(model, alone, NEW, beams=3)[0], together[row])
+        alone = one(some, row)
+        assert torch.equal(generated(model, alone, NEW, beams=3)[0], together[row])
 
 
 @pytest.mark.parametrize("family", (*DECODERS, *PAIRS))
 def test_a_prefix_changes_what_is_written(family: str, tiny: Random) -> None:
     with_prefix, without = writer(family, "prefix", tiny), writer(family, "no prompt", tiny)
     some = text("prefix")
-    assert not torch.equal(generate(with_prefix, some, NEW), generate(without, some, NEW))
+    assert not torch.equal(generated(with_prefix, some, NEW), generated(without, some, NEW))
 
 
 def test_padding_goes_to_the_front_and_texts_stay(build_backbone: Callable[..., Backbone]) -> None:
@@ -139,7 +151,5 @@ def test_padding_goes_to_the_front_and_texts_stay(build_backbone: Callable[..., 
 
 def test_without_an_lm_head_it_says_so(build_backbone: Callable[..., Backbone]) -> None:
     backbone = build_backbone("gpt2")
-    head = KIND.head(backbone)
-    model = Adapted(KIND, backbone, Prompt(), head, frozen=True, backbone_dropout=False)
     with pytest.raises(BackboneError, match="no LM head"):
-        generate(model, batch(), NEW)
+        generate(backbone, backbone.inputs(batch()), NEW)

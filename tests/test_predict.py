@@ -63,7 +63,7 @@ FILES = {
     '{"prompt": "v2", "sentence": "a"}\n{"prompt"\n': "texts.jsonl, line 2: not JSON",
     '["v2"]\n': "texts.jsonl, line 1: a row must be an object",
     '{"prompt": "v2", "sentence": "a"}\n{"sentence": "a"}\n': "texts.jsonl, row 2: column 'prompt'",
-    "\udcff": "texts.jsonl cannot be read: 'utf-8' codec can't decode byte 0xff",
+    "\udcff": "texts.jsonl, line 1: not JSON ('utf-8' codec can't decode byte 0xff",
 }
 
 

@@ -4,7 +4,10 @@ from ptbench.kinds.base import Example, Features, Head, Kind
 from ptbench.kinds.choice import Candidates, Choice
 from ptbench.kinds.classification import Classification, Grouped
 from ptbench.kinds.cloze import Cloze
-from ptbench.kinds.labelling import Labelling, bio
+from ptbench.kinds.fact import Fact
+from ptbench.kinds.generation import Generation
+from ptbench.kinds.labelling import Labelling, Roles, bio
+from ptbench.kinds.multi import Multi
 from ptbench.kinds.span import Span
 
 __all__ = [
@@ -13,11 +16,15 @@ __all__ = [
     "Classification",
     "Cloze",
     "Example",
+    "Fact",
     "Features",
+    "Generation",
     "Grouped",
     "Head",
     "Kind",
     "Labelling",
+    "Multi",
+    "Roles",
     "Span",
     "bio",
 ]

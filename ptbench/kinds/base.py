@@ -5,17 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import evaluate
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from ptbench.backbones import Backbone
+from ptbench.data import Row
 from ptbench.errors import DataError
 from ptbench.inputs import IGNORE, Batch
-from ptbench.metrics import score
-from ptbench.templates import Encoded, Encoder, Template, parse
+from ptbench.metrics import Metric, random_floor, score
+from ptbench.templates import Encoded, Encoder, Slots, Template, parse
 
 Example = Mapping[str, Any]
 
@@ -24,11 +24,15 @@ Example = Mapping[str, Any]
 class Features:
     """An encoded example; `target` is a label, or several: one for every token, say.
 
-    `more` are the further rows of an example that has several: its choices, or windows of a text.
+    `more` are the further rows of an example that has several: its choices, or windows of a text;
+    `written` what an encoder-decoder writes; `part` the number of its data set, where a task is
+    made of several.
     """
 
     encoded: Encoded
     target: int | list[int]
+    written: list[int] | None = None
+    part: int = 0
     more: tuple[Encoded, ...] = ()
 
     @property
@@ -37,6 +41,11 @@ class Features:
 
     def __len__(self) -> int:
         return max(len(row.ids) for row in self.rows)
+
+    @property
+    def targets(self) -> list[int]:
+        """The target of each place, or the one of them all."""
+        return self.target if isinstance(self.target, list) else [self.target]
 
 
 class Head(nn.Module, ABC):
@@ -72,25 +81,38 @@ class Kind(ABC):
     text: str
     pattern: str
     target: str
-    metrics: tuple[type[evaluate.Metric], ...]
+    metrics: tuple[type[Metric], ...]
     main_metric: str
     front: int = 0
-    slot_length: int = 1
+    slots: Slots = 1
 
     reads: ClassVar[str] = "a text"
+    writes: ClassVar[bool] = False  # whether a decoder writes the answer behind the text
 
     def in_front(self, pseudo_tokens: int) -> "Kind":
         """The same kind with pseudo tokens before the text."""
         return replace(self, front=pseudo_tokens)
 
-    def patterned(self, slot_length: int) -> "Kind":
-        """The same kind read through its pattern, `slot_length` pseudo tokens for each `[P]`."""
+    def fitted(self, backbone: Backbone) -> "Kind":
+        """The same kind as this backbone is asked; most kinds ask all backbones alike."""
+        return self
+
+    def fits(self, example: Example, encoder: Encoder) -> bool:
+        """Whether the backbone's vocabulary can answer the example; others are left out."""
+        return True
+
+    def patterned(self, slots: Slots) -> "Kind":
+        """The same kind read through its pattern, with `slots` pseudo tokens for each `[P]`."""
         plain = self.pattern.replace("[MASK]", "")
-        return replace(self, text=plain, slot_length=slot_length)
+        return replace(self, text=plain, slots=slots)
 
     @property
     def template(self) -> Template:
-        return parse(self.text, self.front, self.slot_length)
+        return parse(self.text, self.front, self.slots)
+
+    def check_room(self, encoder: Encoder) -> None:
+        """Raises DataError where the pattern alone leaves no room for text."""
+        encoder.check_template(self.template)
 
     @abstractmethod
     def encode(self, example: Example, encoder: Encoder, template: Template) -> Features: ...
@@ -107,6 +129,10 @@ class Kind(ABC):
     def reference(self, example: Example) -> Any:
         """What a prediction is scored against."""
 
+    def classes(self, example: Example) -> list[str]:
+        """Those of an example whose shares describe a split: its label, or its entities' types."""
+        return []
+
     @abstractmethod
     def head(self, backbone: Backbone) -> Head: ...
 
@@ -116,6 +142,18 @@ class Kind(ABC):
     @abstractmethod
     def constant(self, references: list[Any]) -> list[Any]:
         """The best predictions that ignore the text: the majority floor."""
+
+    def for_training(self, rows: list[Row]) -> list[Row]:
+        """The rows as they are trained on."""
+        return rows
+
+    def for_evaluation(self, rows: list[Row]) -> list[Row]:
+        """The rows as they are answered, each question once."""
+        return rows
+
+    def reach(self, features: Sequence[Features]) -> int:
+        """How many places the longest example takes, its answer with it."""
+        return max(map(len, features))
 
     def check(self, example: Example) -> None:
         """Raises DataError for a missing column, an empty text or an unknown label."""
@@ -161,14 +199,15 @@ class Kind(ABC):
             return pad_sequence([torch.tensor(row) for row in rows], True, value)
 
         encoded = [row for f in features for row in f.rows]
-        targets = [f.target for f in features]
+        written = [f.written for f in features if f.written is not None]
         return Batch(
             ids=padded([e.ids for e in encoded], encoder.pad),
             mask=padded([[1] * len(e.ids) for e in encoded], 0).bool(),
             types=padded([e.types for e in encoded], 0),
             slots=padded([e.slots for e in encoded], -1),
             answer=torch.tensor([e.answer for e in encoded]),
-            targets=padded([t if isinstance(t, list) else [t] for t in targets], IGNORE),
+            targets=padded([f.targets for f in features], IGNORE),
+            written=padded(written, encoder.pad) if written else None,
             sizes=tuple(len(f.rows) for f in features),
         )
 
@@ -180,9 +219,13 @@ class Kind(ABC):
         )
 
     def score(self, predictions: list[Any], references: list[Any]) -> dict[str, float]:
-        """All metrics, each between 0 and 1."""
+        """All metrics, each between 0 and 1 or as its class says."""
         return score(self.metrics, predictions, references)
 
     def floor(self, references: list[Any]) -> dict[str, float]:
         """What the best constant answer scores."""
         return self.score(self.constant(references), references)
+
+    def random_floor(self, references: list[Any]) -> dict[str, float]:
+        """What the references in random order score on average: right as often, but unread."""
+        return random_floor(self.metrics, references)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import evaluate
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -92,7 +91,7 @@ class Candidates(Choice):
     """
 
     target: str = "answers"
-    metrics: tuple[type[evaluate.Metric], ...] = (ReCoRD,)
+    metrics: tuple[type[Metric], ...] = (ReCoRD,)
     main_metric: str = "f1"
 
     def options(self, example: Example) -> list[str]:

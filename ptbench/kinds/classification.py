@@ -4,14 +4,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-import evaluate
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ptbench.backbones import Backbone
 from ptbench.inputs import Batch
 from ptbench.kinds.base import Example, Features, Head, Kind, linear
-from ptbench.metrics import Accuracy, MultiRC
+from ptbench.metrics import Accuracy, Metric, MultiRC
 from ptbench.templates import Encoder, Template
 
 
@@ -36,7 +35,7 @@ class Classification(Kind):
     """One label an example. `words` are the verbalizer's, for each label in order."""
 
     target: str = "label"
-    metrics: tuple[type[evaluate.Metric], ...] = (Accuracy,)
+    metrics: tuple[type[Metric], ...] = (Accuracy,)
     main_metric: str = "accuracy"
     words: tuple[str, ...] = ()
 
@@ -46,6 +45,10 @@ class Classification(Kind):
 
     def reference(self, example: Example) -> int:
         return self.label(example[self.target])
+
+    def classes(self, example: Example) -> list[str]:
+        value = example[self.target]
+        return [self.labels[self.label(value)]] if isinstance(value, int | str) else []
 
     def head(self, backbone: Backbone) -> Head:
         return PooledHead(backbone, len(self.labels))
@@ -67,7 +70,7 @@ class Grouped(Classification):
     `group` is the column that names an example's question.
     """
 
-    metrics: tuple[type[evaluate.Metric], ...] = (MultiRC,)
+    metrics: tuple[type[Metric], ...] = (MultiRC,)
     main_metric: str = "f1a"
     group: str = "group"
 

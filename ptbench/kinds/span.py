@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import evaluate
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -17,7 +16,7 @@ from ptbench.backbones import Backbone
 from ptbench.errors import DataError
 from ptbench.inputs import Batch
 from ptbench.kinds.base import Example, Features, Head, Kind, linear
-from ptbench.metrics import SquadV1
+from ptbench.metrics import Metric, SquadV1
 from ptbench.templates import Encoded, Encoder, Template
 
 CONTEXT = "context"
@@ -55,7 +54,7 @@ class Span(Kind):
     text: str = "{question}[SEP]{context}"
     pattern: str = "[P] {question} [P][SEP]{context}"
     target: str = "answers"
-    metrics: tuple[type[evaluate.Metric], ...] = (SquadV1,)
+    metrics: tuple[type[Metric], ...] = (SquadV1,)
     main_metric: str = "f1"
     null_threshold: float | None = None
     stride: int = 128
