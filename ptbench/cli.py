@@ -104,6 +104,22 @@ def predict(
         _say([output])
 
 
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="A saved prompt (*.safetensors).")],
+    folder: Annotated[Path, typer.Argument(help="Where the adapter goes.")],
+    backbone: Annotated[
+        Path | None, typer.Option(help="The backbone's folder, where it was a local one.")
+    ] = None,
+) -> None:
+    """Write a saved prompt as an adapter folder that PEFT loads, where PEFT can hold it."""
+    from ptbench import peft_export
+
+    made = peft_export.export(checkpoint, folder, backbone)
+    _say([folder])
+    Console().print(made.note, highlight=False, soft_wrap=True)
+
+
 @app.command("list")
 def list_(group: Annotated[str | None, typer.Argument()] = None) -> None:
     """Name all methods, tasks, models, sweeps and other choices, with one line each."""

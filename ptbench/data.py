@@ -20,11 +20,13 @@ Convert = Callable[[Row], Row | list[Row]]
 class Data:
     """Where data come from, and how many rows of train are used.
 
-    `root` null reads the hub, `train_rows` null takes all.
+    `root` null reads the hub, `train_rows` null takes all. `train_split` names another split to
+    train on, where a data set has no train or its train is not at hand.
     """
 
     root: str | None
     train_rows: int | None
+    train_split: str = "train"
 
 
 class Source(ABC):
@@ -185,6 +187,31 @@ def _loaded(hub: str, split: str, revision: str | None, key: str, config: str | 
 
     options: dict[str, Any] = {key: config}
     return load_dataset(hub, split=split, revision=revision, **options)
+
+
+@dataclass(frozen=True)
+class Parted(Source):
+    """A source of one split, parted into train and test by the values of a column.
+
+    Every `nth` value is test's, the first among them, and no value has rows in both.
+    """
+
+    whole: Source
+    split: str
+    column: str
+    nth: int
+
+    def rows(self, split: str, root: Path | None) -> list[Row]:
+        rows = self.whole.rows(self.split, root)
+        values = list(dict.fromkeys(row[self.column] for row in rows))
+        tested = set(values[:: self.nth])
+        return [row for row in rows if (row[self.column] in tested) == (split == "test")]
+
+    def identity(self, root: Path | None) -> str:
+        return self.whole.identity(root)
+
+    def commit(self, root: Path | None) -> str | None:
+        return self.whole.commit(root)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ptbench.errors import ConfigError
+
 app = typer.Typer(
     no_args_is_help=True, help="Check, show and convert data sets.", pretty_exceptions_enable=False
 )
@@ -30,7 +32,10 @@ def check(
     from ptbench.task import Task
 
     names = list(listing.choices("task")) if task == "all" else [task]
-    tasks = {name: chosen("task", name, Task) for name in names}
+    named = {name: chosen("task", name, Task) for name in names}
+    tasks: dict[str, Task] = {}
+    for name, one in named.items():
+        tasks |= one.members or {name: one}
     outline = chosen("model", model, models.Model).outline()
     report = data_check.check(tasks, root, outline, strict=task != "all")
     raise typer.Exit(data_report.show(report, root, Console()))
@@ -52,6 +57,8 @@ def show(
     from ptbench.task import Task
 
     asked = chosen("task", task, Task)
+    if asked.members:
+        raise ConfigError(f"{task} is made of {', '.join(asked.members)}; show one of them")
     outline = chosen("model", model, models.Model).outline()
     kind = asked.asks.patterned(pattern) if pattern else asked.asks
     data_show.show(asked, outline, root, split, kind, Console())

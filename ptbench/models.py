@@ -24,9 +24,9 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from ptbench.attention import NAMES
+from ptbench.attention import NAMES, check_name
 from ptbench.backbones import Backbone, Pooling
-from ptbench.errors import BackboneError, did_you_mean
+from ptbench.errors import BackboneError
 
 disable_progress_bar()  # a cell has one bar, its own
 
@@ -40,10 +40,11 @@ class DType(StrEnum):
 
 @dataclass(frozen=True)
 class Model(ABC):
-    """A backbone as a config names it."""
+    """A backbone as a config names it; `dtype` is the precision of its weights."""
 
     pooling: Pooling
     lm_head: bool
+    dtype: DType = field(default=DType.float32, kw_only=True)
 
     @abstractmethod
     def load(self) -> Backbone: ...
@@ -61,20 +62,20 @@ class Model(ABC):
 class Pretrained(Model):
     """A checkpoint of the hub, or of a local folder in the hub's form.
 
-    `revision` null takes the newest on the hub; the record says which commit that was.
+    `revision` null takes the newest on the hub; the record says which commit that was. `gguf` names
+    a quantised file of llama.cpp's form, whose weights are read into `dtype`.
     """
 
     name: str
     revision: str | None
     attention: str
     gradient_checkpointing: bool
-    dtype: DType = field(default=DType.float32, kw_only=True)
+    gguf: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_name(self.attention)
 
     def load(self) -> Backbone:
-        if self.attention not in NAMES:
-            raise BackboneError(
-                f"model.attention={self.attention}: {did_you_mean(self.attention, NAMES)}"
-            )
         try:
             return self._load(self.folder() or self.name)
         except OSError as error:
@@ -85,21 +86,22 @@ class Pretrained(Model):
             ) from error
 
     def _load(self, source: str) -> Backbone:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=self.revision)
+        where = {"revision": self.revision, "gguf_file": self.gguf}
+        tokenizer = AutoTokenizer.from_pretrained(source, **where)
         options: dict[str, Any] = {
-            "revision": self.revision,
-            "attn_implementation": NAMES[self.attention],
+            **where,
             "dtype": self.dtype.value,
+            "output_loading_info": True,
         }
-        model, loading = AutoModel.from_pretrained(source, output_loading_info=True, **options)
+        model, loading = AutoModel.from_pretrained(
+            source, attn_implementation=NAMES[self.attention], **options
+        )
         if self.gradient_checkpointing:
             enable_checkpointing(model)
 
         def language_model() -> PreTrainedModel:
             auto = _language_model_class(model)
-            lm, loading = auto.from_pretrained(
-                source, revision=self.revision, dtype=self.dtype.value, output_loading_info=True
-            )
+            lm, loading = auto.from_pretrained(source, **options)
             if missing := sorted(loading["missing_keys"]):
                 raise BackboneError(
                     f"model.name={self.name} has no LM head ({', '.join(missing[:3])} are missing);"
@@ -132,7 +134,7 @@ class Pretrained(Model):
         folder = self.folder()
         if folder is None:
             return f"{self.name}@{self.revision or 'main'}"
-        return f"sha256:{weights_checksum(Path(folder))}"
+        return f"sha256:{weights_checksum(Path(folder), self.gguf)}"
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ class Packaged(Pretrained):
         return str(Path(found.origin).parent / self.name)
 
     def load(self) -> Backbone:
-        found = weights_checksum(Path(self.folder()))
+        found = weights_checksum(Path(self.folder()), self.gguf)
         if found != self.sha256:
             raise BackboneError(
                 f"the weights in {self.package} have sha256 {found}, expected {self.sha256}; "
@@ -180,11 +182,11 @@ def enable_checkpointing(model: PreTrainedModel) -> None:
     (new or model.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
-def weights_checksum(folder: Path) -> str:
-    """sha256 of the folder's weights, file after file by name."""
-    files = sorted(folder.glob("*.safetensors"))
+def weights_checksum(folder: Path, name: str | None = None) -> str:
+    """sha256 of the folder's weights, file after file by name: one named, or all safetensors."""
+    files = sorted(folder.glob(name or "*.safetensors"))
     if not files:
-        raise BackboneError(f"model.name={folder}: the folder holds no *.safetensors file")
+        raise BackboneError(f"model.name={folder}: the folder holds no {name or '*.safetensors'}")
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as stream:
@@ -216,8 +218,9 @@ class Random(Model):
             max_position_embeddings=self.positions,
         )
         config._attn_implementation = NAMES["sdpa"]
-        language_model = (lambda: BertForMaskedLM(config)) if self.lm_head else None
-        return Backbone(BertModel(config), tokenizer, self.pooling, language_model)
+        dtype = getattr(torch, self.dtype)
+        language_model = (lambda: BertForMaskedLM(config).to(dtype)) if self.lm_head else None
+        return Backbone(BertModel(config).to(dtype), tokenizer, self.pooling, language_model)
 
     def identity(self) -> str:
         return "random"

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -52,6 +52,11 @@ class Task:
         """The source as this task's fields make it; most tasks have one that is fixed."""
         return self.source
 
+    @property
+    def members(self) -> Mapping[str, "Task"]:
+        """The tasks that it is made of, by name; most are one data set themselves."""
+        return {}
+
     def identity(self, data: Data) -> str:
         """What fixes the rows: a checksum, or a name and revision."""
         return self.origin.identity(_root(data))
@@ -67,7 +72,12 @@ class Task:
         """
         root = _root(data)
         names = protocol.select(self.reported, self.selected), protocol.report(self.reported)
-        train, kind = self._rows("train", root), self.asks
+        if data.train_split in names:
+            raise DataError(
+                f"data.train_split={data.train_split} is looked at too (chosen on {names[0]}, "
+                f"reported {names[1]}); set protocol=search, which holds rows of it out"
+            )
+        train, kind = self._rows(data.train_split, root), self.asks
         random.Random(SUBSET_SEED).shuffle(train)
         share = protocol.held_out_share if HELD_OUT in names else 0.0
         rows = kind.for_training(train)

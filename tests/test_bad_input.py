@@ -55,6 +55,11 @@ SETTINGS = {
     "train.batch_size=-3": "train.batch_size=-3: must be 1 or more",
     "train.learning_rate=-1": "train.learning_rate=-1: must be above 0",
     "train.warmup=2": "train.warmup=2: a share of all steps, from 0 to 1",
+    "model.attention=flash_attention_2": "model.attention=flash_attention_2: flash attention takes "
+    "no mask but that of padding, and prompts need one of their own; set model.attention=sdpa",
+    "model.attention=flex_attention": "model.attention=flex_attention: flex attention has no "
+    "attention dropout and, on CPUs, no backward pass; set model.attention=sdpa",
+    "model.attention=spda": "model.attention=spda: no such attention; did you mean 'sdpa'?",
     "method._target_=methods.nope.Nope": "method._target_=methods.nope.Nope cannot be imported: "
     "No module named 'methods.nope'",
     "method._target_=tasks.sst2.SST2": "method._target_=tasks.sst2.SST2 is not a Method",
@@ -63,8 +68,9 @@ SETTINGS = {
 
 @pytest.mark.parametrize("override", SETTINGS)
 def test_a_wrong_setting_is_named_before_anything_runs(override: str) -> None:
+    model = ("model=minilm",) if override.startswith("model.") else ()
     with pytest.raises(ConfigError, match=re.escape(SETTINGS[override])):
-        built(*SST2, override)
+        built(*SST2, *model, override)
 
 
 def refuse_splits(message: str, *overrides: str) -> None:

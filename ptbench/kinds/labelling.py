@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import evaluate
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -11,7 +10,7 @@ from ptbench.backbones import Backbone
 from ptbench.errors import DataError
 from ptbench.inputs import IGNORE, Batch
 from ptbench.kinds.base import Example, Features, Head, Kind, linear
-from ptbench.metrics import EntityF1
+from ptbench.metrics import EntityF1, Metric
 from ptbench.templates import Encoder, Template
 
 
@@ -46,7 +45,7 @@ class Labelling(Kind):
     text: str = "{tokens}"
     pattern: str = "[P] {tokens} [P]"
     target: str = "ner_tags"
-    metrics: tuple[type[evaluate.Metric], ...] = (EntityF1,)
+    metrics: tuple[type[Metric], ...] = (EntityF1,)
     main_metric: str = "f1"
 
     reads: ClassVar[str] = "a list of words"
