@@ -124,7 +124,11 @@ class Pretrained(Model):
             ) from error
         with torch.device("meta"):
             model = AutoModel.from_config(config, attn_implementation=NAMES[self.attention])
-        return Backbone(model, tokenizer, self.pooling, None)
+
+        def absent() -> PreTrainedModel:
+            raise BackboneError("an outline has no weights; load the model")
+
+        return Backbone(model, tokenizer, self.pooling, absent if self.lm_head else None)
 
     def folder(self) -> str | None:
         """The local folder that `name` is, None for a name on the hub."""
