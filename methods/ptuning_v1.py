@@ -14,8 +14,8 @@ from ptbench.backbones import Backbone
 from ptbench.encoders import LSTM, MLP, Encoder
 from ptbench.kinds import Classification, Cloze, Kind
 from ptbench.method import Adapted, Method
+from ptbench.patterns import Slots
 from ptbench.prompts import InputPrompt
-from ptbench.templates import Slots
 
 
 class EncoderName(StrEnum):

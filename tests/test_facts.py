@@ -11,7 +11,8 @@ from ptbench.errors import ConfigError, DataError
 from ptbench.kinds import Fact
 from ptbench.kinds.cloze import VerbalizerHead
 from ptbench.models import Random
-from ptbench.templates import Encoder, parse
+from ptbench.patterns import parse
+from ptbench.templates import Encoder
 from tests.runs import Bench, built, write_rows
 from tests.test_writing import prefix, writer
 

@@ -16,7 +16,8 @@ from ptbench.errors import DataError
 from ptbench.inputs import IGNORE
 from ptbench.kinds import Classification, Labelling, bio
 from ptbench.models import Random
-from ptbench.templates import Encoded, Encoder, parse
+from ptbench.patterns import parse
+from ptbench.templates import Encoded, Encoder
 
 SINGLE, PAIR = parse("{a}"), parse("{a}[SEP]{b}")
 SENTENCE = "the unbelievable cat, sat on antidisestablishmentarianism's mat - twice !"

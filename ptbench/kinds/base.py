@@ -15,7 +15,8 @@ from ptbench.data import Row
 from ptbench.errors import DataError
 from ptbench.inputs import IGNORE, Batch
 from ptbench.metrics import Metric, random_floor, score
-from ptbench.templates import Encoded, Encoder, Slots, Template, parse
+from ptbench.patterns import Slots, Template, parse
+from ptbench.templates import Encoded, Encoder
 
 Example = Mapping[str, Any]
 

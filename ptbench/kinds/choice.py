@@ -14,8 +14,9 @@ from ptbench.errors import DataError
 from ptbench.inputs import IGNORE, Batch
 from ptbench.kinds.base import Example, Features, Head
 from ptbench.kinds.classification import Classification, PooledHead
-from ptbench.metrics import ReCoRD
-from ptbench.templates import Encoder, Template
+from ptbench.metrics import Metric, ReCoRD
+from ptbench.patterns import Template
+from ptbench.templates import Encoder
 
 
 class ChoiceHead(PooledHead):

@@ -11,7 +11,8 @@ from ptbench.backbones import Backbone
 from ptbench.inputs import Batch
 from ptbench.kinds.base import Example, Features, Head, Kind, linear
 from ptbench.metrics import Accuracy, Metric, MultiRC
-from ptbench.templates import Encoder, Template
+from ptbench.patterns import Template
+from ptbench.templates import Encoder
 
 
 class PooledHead(Head):

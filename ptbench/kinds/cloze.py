@@ -11,7 +11,8 @@ from ptbench.errors import DataError
 from ptbench.inputs import Batch
 from ptbench.kinds.base import Head
 from ptbench.kinds.classification import Classification
-from ptbench.templates import Encoder, Slots
+from ptbench.patterns import Slots
+from ptbench.templates import Encoder
 
 
 class VerbalizerHead(Head):

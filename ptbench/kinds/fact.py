@@ -12,7 +12,8 @@ from ptbench.inputs import Batch
 from ptbench.kinds.base import Example, Features, Head, Kind
 from ptbench.kinds.cloze import VerbalizerHead
 from ptbench.metrics import Metric, PrecisionAt1
-from ptbench.templates import Encoder, Slots, Template
+from ptbench.patterns import Slots, Template
+from ptbench.templates import Encoder
 
 
 @dataclass(frozen=True)

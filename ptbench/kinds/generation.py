@@ -15,7 +15,8 @@ from ptbench.generation import generate
 from ptbench.inputs import IGNORE, Batch, Inputs
 from ptbench.kinds.base import Example, Features, Head, Kind
 from ptbench.metrics import BLEU, Metric
-from ptbench.templates import Encoder, Template
+from ptbench.patterns import Template
+from ptbench.templates import Encoder
 
 
 class WordHead(Head):

@@ -11,7 +11,8 @@ from ptbench.errors import DataError
 from ptbench.inputs import IGNORE, Batch
 from ptbench.kinds.base import Example, Features, Head, Kind, linear
 from ptbench.metrics import EntityF1, Metric
-from ptbench.templates import Encoder, Template
+from ptbench.patterns import Template
+from ptbench.templates import Encoder
 
 
 def bio(*names: str) -> tuple[str, ...]:

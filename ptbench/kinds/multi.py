@@ -16,7 +16,8 @@ from ptbench.errors import DataError, did_you_mean
 from ptbench.inputs import Batch
 from ptbench.kinds.base import Example, Features, Head, Kind
 from ptbench.metrics import Metric
-from ptbench.templates import Encoder, Slots, Template
+from ptbench.patterns import Slots, Template
+from ptbench.templates import Encoder
 
 TASK = "task"  # the column that says of which data set a row is
 

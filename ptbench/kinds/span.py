@@ -17,7 +17,8 @@ from ptbench.errors import DataError
 from ptbench.inputs import Batch
 from ptbench.kinds.base import Example, Features, Head, Kind, linear
 from ptbench.metrics import Metric, SquadV1
-from ptbench.templates import Encoded, Encoder, Template
+from ptbench.patterns import Template
+from ptbench.templates import Encoded, Encoder
 
 CONTEXT = "context"
 Bounds = tuple[int, int]
