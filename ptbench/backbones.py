@@ -171,7 +171,7 @@ class Backbone(nn.Module):
     ) -> Float[Tensor, "rows width"]:
         """One vector a row, from the places of text alone."""
         if self.pooling is Pooling.mean:
-            weights = text[..., None].to(hidden.dtype)
+            weights = text[..., None].to(torch.promote_types(hidden.dtype, torch.float32))
             return (hidden * weights).sum(1) / weights.sum(1)
         rows = torch.arange(len(hidden), device=hidden.device)
         if self.pooling is Pooling.last:

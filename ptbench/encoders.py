@@ -104,4 +104,6 @@ class LSTM(Encoder):
         self.mlp = nn.Sequential(nn.Linear(2 * hidden, width), nn.ReLU(), nn.Linear(width, width))
 
     def forward(self) -> Float[Tensor, "length width"]:
-        return self.mlp(self.lstm(self.embedding.weight[None])[0])[0]
+        rows = self.embedding.weight[None]
+        with torch.autocast(rows.device.type, enabled=False):  # many CPUs have no LSTM in bf16
+            return self.mlp(self.lstm(rows)[0])[0]
