@@ -1,4 +1,4 @@
-"""The table of families and methods, counted in a run of tests/test_families.py.
+"""The table of families and methods, counted in a run of their tests.
 
 Writes results/tables/families.md, and the same table between its marks in README.md.
 
@@ -17,6 +17,7 @@ import pytest
 from tests.families import FAMILIES
 
 ROOT = Path(__file__).parent.parent
+TESTS = [str(ROOT / "tests" / name) for name in ("test_families.py", "test_family_counts.py")]
 README, FILE = ROOT / "README.md", ROOT / "results" / "tables" / "families.md"
 BEGIN, END = "<!-- families: made by `make families` -->\n", "<!-- end of families -->\n"
 
@@ -77,7 +78,7 @@ def write(count: Count) -> None:
 
 def main() -> int:
     count = Count()
-    status = pytest.main(["-q", str(ROOT / "tests" / "test_families.py")], [count])
+    status = pytest.main(["-q", *TESTS], [count])
     write(count)
     return status
 

@@ -14,6 +14,7 @@ from ptbench.backbones import Backbone
 from ptbench.encoders import LSTM, MLP, Encoder
 from ptbench.kinds import Classification, Cloze, Kind
 from ptbench.method import Adapted, Method
+from ptbench.patterns import Slots
 from ptbench.prompts import InputPrompt
 
 
@@ -28,14 +29,20 @@ class EncoderName(StrEnum):
 class PTuningV1(Method):
     """`slot_length` pseudo tokens stand for each `[P]` of the task's pattern.
 
+    `template` gives each `[P]` its own number instead, such as [3, 3, 3]: the paper's (a, b, c).
+
     `encoder_width` is the size of one LSTM direction over the embedding's: 0.5 in the authors'
     LAMA code, 1 in their few-shot code. The backbone is frozen for LAMA, trained for SuperGLUE.
+    `init_std` is the spread of the first weights; null starts them as torch and the authors do,
+    rows from N(0, 1).
     """
 
     slot_length: int
     encoder: EncoderName
     encoder_width: float
     frozen: bool
+    init_std: float | None = None
+    template: list[int] | None = None
 
     title: ClassVar[str] = "P-tuning v1"
 
@@ -56,10 +63,14 @@ class PTuningV1(Method):
 
     def _kind(self, backbone: Backbone, kind: Kind) -> Kind:
         if backbone.fills_masks and isinstance(kind, Classification) and kind.words:
-            return Cloze.of(kind, self.slot_length)
-        return kind.patterned(self.slot_length)
+            return Cloze.of(kind, self._slots)
+        return kind.patterned(self._slots)
+
+    @property
+    def _slots(self) -> Slots:
+        return self.slot_length if self.template is None else tuple(self.template)
 
     def _encoder(self, length: int, width: int) -> Encoder:
         if self.encoder is EncoderName.mlp:
-            return MLP(length, width, width, width, nn.ReLU())
-        return LSTM(length, width, round(self.encoder_width * width))
+            return MLP(length, width, width, width, nn.ReLU(), self.init_std)
+        return LSTM(length, width, round(self.encoder_width * width), self.init_std)

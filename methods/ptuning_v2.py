@@ -10,13 +10,16 @@ from ptbench.encoders import MLP, Encoder, Table
 from ptbench.kinds import Kind
 from ptbench.method import Adapted, Method
 from ptbench.prompts import LayerPrompt
+from ptbench.words import word_ids
 
 
 @dataclass(frozen=True)
 class PTuningV2(Method):
     """`reparameterize` makes the prefix by an MLP of `hidden` units; `layers` null means all.
 
-    `shifted` counts text positions from the prefix on, as the authors' code does.
+    `shifted` counts text positions from the prefix on, as the authors' code does. `init_std` is
+    the spread of all its first weights: 0.02 as in the checkpoints' own; null starts them as torch
+    does, a table's from N(0, 1). `init_words` starts from these words' activations.
     """
 
     prefix_length: int
@@ -25,14 +28,18 @@ class PTuningV2(Method):
     hidden: int
     shifted: bool
     layers: list[int] | None
+    init_std: float | None = 0.02
+    init_words: str | None = None
 
     title: ClassVar[str] = "P-tuning v2"
 
     def adapt(self, backbone: Backbone, kind: Kind) -> Adapted:
+        encoder = self._encoder(backbone)
+        words = word_ids(backbone, self.init_words, self.prefix_length)
         return Adapted(
             kind,
             backbone,
-            LayerPrompt(backbone, self._encoder(backbone), self.dropout, self.shifted, self.layers),
+            LayerPrompt(backbone, encoder, self.dropout, self.shifted, self.layers, words),
             kind.head(backbone),
             frozen=True,
             backbone_dropout=self.backbone_dropout,
@@ -42,5 +49,5 @@ class PTuningV2(Method):
         width = LayerPrompt.width(backbone, self.layers)
         if self.reparameterize:
             inner = backbone.width
-            return MLP(self.prefix_length, inner, self.hidden, width, nn.Tanh(), std=0.02)
-        return Table(self.prefix_length, width)
+            return MLP(self.prefix_length, inner, self.hidden, width, nn.Tanh(), self.init_std)
+        return Table(self.prefix_length, width, self.init_std)

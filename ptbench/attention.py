@@ -6,8 +6,7 @@ different prefix in every row. Positions are not its business: they are explicit
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -87,13 +86,13 @@ class Hook:
         return self.injection.prefix[number]
 
 
-def prefix_of(module: nn.Module, query: Tensor, key: Tensor) -> KeyValue | None:
+def prefix_of(module: nn.Module, query: Tensor, key: Tensor, value: Tensor) -> KeyValue | None:
     """The prefix that this attention call takes, one row for each of the query's.
 
     Beam search repeats the rows of a batch, each in place, and so are the prefix's.
     """
-    if _probed is not None:
-        _probed.append((module, query.shape[2], key.shape))
+    if _seen is not None:
+        _seen.append(Seen(module, query.shape[2], key, value))
     hook: Hook | None = module.__dict__.get(HOOK)
     prefix = None if hook is None else hook.prefix()
     return None if prefix is None else prefix.repeated(query.shape[0] // prefix.key.shape[0])
@@ -103,7 +102,7 @@ def _attend(base: Callable[[nn.Module], Callable[..., Any]], additive: bool) -> 
     def attend(
         module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Any, **rest: Any
     ) -> Any:
-        prefix = prefix_of(module, query, key)
+        prefix = prefix_of(module, query, key, value)
         if prefix is not None:
             given = mask
             mask = _extended_mask(module, query, key, mask, prefix, rest)
@@ -143,7 +142,7 @@ def _extended_mask(
         visible = torch.ones(queries, texts, dtype=torch.bool, device=query.device)
         mask = (visible.tril(texts - queries) if causal else visible)[None, None]
     mask = mask.expand(rows, *mask.shape[1:])
-    seen = prefix.seen()[:, None, None].expand(*mask.shape[:3], -1)
+    seen = prefix.seen(queries)[:, None].expand(*mask.shape[:3], -1)
     if mask.dtype != torch.bool:
         seen = _added(seen, mask.dtype)
     return torch.cat([seen, mask], -1)
@@ -171,18 +170,30 @@ def check_name(attention: str) -> None:
     raise ConfigError(f"model.attention={attention}: {why}; set model.attention=sdpa")
 
 
-_Probe = tuple[nn.Module, int, torch.Size]  # module, number of queries, shape of the keys
-_probed: list[_Probe] | None = None
+@dataclass(frozen=True)
+class Seen:
+    """An attention call as a pass made it: its module, how many queries, its keys and values."""
+
+    module: nn.Module
+    queries: int
+    key: Tensor
+    value: Tensor
 
 
-@contextmanager
-def _probing() -> Iterator[list[_Probe]]:
-    global _probed
-    _probed = []
+_seen: list[Seen] | None = None
+
+
+@torch.no_grad()
+def watched(model: PreTrainedModel, **embeds: Tensor) -> list[Seen]:
+    """The attention calls of a pass over `embeds` in evaluation mode, in order."""
+    global _seen
+    _seen, training = [], model.training
     try:
-        yield _probed
+        model.eval()(**embeds)
+        return _seen
     finally:
-        _probed = None
+        model.train(training)
+        _seen = None
 
 
 def inject(model: PreTrainedModel, width: int) -> Injection:
@@ -194,23 +205,21 @@ def inject(model: PreTrainedModel, width: int) -> Injection:
     disentangled.open_to_prefixes(model, prefix_of)
     tokens = torch.zeros(1, 2, width, dtype=model.dtype, device=model.device)
     both = {"decoder_inputs_embeds": tokens[:, :1]} if model.config.is_encoder_decoder else {}
-    training = model.training
-    with _probing() as probed, torch.no_grad():
-        model.eval()(inputs_embeds=tokens, **both)
-        model.train(training)
-    if not probed:
+    seen = watched(model, inputs_embeds=tokens, **both)
+    if not seen:
         raise BackboneError(
             f"architecture '{model.config.model_type}': prompt keys and values cannot enter its "
             f"attention, which is not in transformers' registry; supported are {FAMILIES}"
         )
     injection = Injection()
     numbers: dict[nn.Module, list[int]] = {}
-    sites = [_site(queries, shape[2], bool(both)) for _, queries, shape in probed]
+    sites = [_site(call.queries, call.key.shape[2], bool(both)) for call in seen]
     for site in Site:
-        found = [probe for probe, where in zip(probed, sites, strict=True) if where is site]
-        for layer, (module, _, shape) in enumerate(found):
-            numbers.setdefault(module, []).append(len(injection.calls))
-            injection.calls.append(Call(site, layer, shape[1], shape[3]))
+        found = [call for call, where in zip(seen, sites, strict=True) if where is site]
+        for layer, call in enumerate(found):
+            numbers.setdefault(call.module, []).append(len(injection.calls))
+            _, heads, _, size = call.key.shape
+            injection.calls.append(Call(site, layer, heads, size))
     for module, calls in numbers.items():
         module.__dict__[HOOK] = Hook(injection, tuple(calls))
     return injection

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ptbench.errors import ConfigError, did_you_mean
+from ptbench.paths import CONF
 
 T = TypeVar("T")
 
@@ -40,6 +41,20 @@ def build(node: object, name: str, base: type[T]) -> T:
         return OmegaConf.to_object(filled)  # pyright: ignore[reportReturnType]
     except ValueError as error:
         raise ConfigError(f"{name}: {error}") from error
+
+
+def chosen(group: str, name: str, base: type[T]) -> T:
+    """A choice of a config group, by the values of its file alone.
+
+    Raises ConfigError naming what there is where there is no such file.
+    """
+    file = CONF / group / f"{name}.yaml"
+    if not file.is_file():
+        known = did_you_mean(name, [choice.stem for choice in file.parent.glob("*.yaml")])
+        raise ConfigError(
+            f"{group}={name}: there is no such file in {group}; {known} (`ptbench list {group}`)"
+        )
+    return build(OmegaConf.load(file), group, base)
 
 
 def deciding(settings: Mapping[str, Any], built: Any) -> dict[str, Any]:

@@ -11,11 +11,13 @@ from accelerate.utils import set_seed
 
 from ptbench import cost
 from ptbench.data import Data, Row
+from ptbench.errors import DataError
 from ptbench.kinds import Features
 from ptbench.method import Adapted, Method
 from ptbench.models import Model
 from ptbench.optimisation import Training
 from ptbench.protocol import Protocol
+from ptbench.start import Start
 from ptbench.task import Splits, Task
 from ptbench.templates import Encoder
 from ptbench.train import Job, Observer, Part, fit, predict
@@ -32,6 +34,7 @@ class Cell:
     protocol: Protocol
     data: Data
     seed: int
+    start: str | None = None  # a task of several data sets whose prompt and head it goes on from
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,10 @@ class Result:
     model: Adapted
 
 
-def train(cell: Cell, observe: Callable[[Job], Observer]) -> Result:
-    """Trains and scores one cell.
+def train(cell: Cell, observe: Callable[[Job], Observer], start: Start | None = None) -> Result:
+    """Trains and scores one cell, from what was saved where it has a start.
 
-    Raises DataError, BackboneError or Diverged, each with its remedy.
+    Raises DataError, BackboneError, StartError or Diverged, each with its remedy.
     """
     splits = cell.task.splits(cell.data, cell.protocol)
     if cell.training.threads is not None:
@@ -55,22 +58,33 @@ def train(cell: Cell, observe: Callable[[Job], Observer]) -> Result:
     set_seed(cell.seed)
     memory = cost.PeakMemory(accelerator.device)
     memory.start()
-    model = cell.method.adapt(cell.model.load(), cell.task.asks).to(accelerator.device)
+    backbone = cell.model.load()
+    model = cell.method.adapt(backbone, cell.task.asks.fitted(backbone))
+    if start is not None:
+        start.enter(model, cell.method)
+    model = model.to(accelerator.device)
     encoder = Encoder(model.backbone.tokenizer, cell.task.max_length, model.backbone.two_stacks)
     parts = _encoded(model, encoder, splits)
     job = Job(model, encoder, parts[0], parts[1], cell.training, cell.seed, accelerator)
     job.observer = observe(job)
     fit([job], accelerator)
-    return Result(_facts(cell, job, splits, parts[2], memory), model)
+    return Result(_facts(cell, job, splits, parts, memory), model)
 
 
 def _encoded(model: Adapted, encoder: Encoder, splits: Splits) -> tuple[Part, Part, Part]:
     template = model.kind.template
-    encoder.check_template(template)
+    model.kind.check_room(encoder)
 
     def part(rows: list[Row]) -> Part:
-        features: list[Features] = [model.kind.encode(row, encoder, template) for row in rows]
-        return Part(features, [model.kind.reference(row) for row in rows])
+        kept = [row for row in rows if model.kind.fits(row, encoder)]
+        if not kept:
+            raise DataError(
+                f"none of {len(rows)} rows can be answered from this backbone's vocabulary; choose "
+                "another task or model"
+            )
+        features: list[Features] = [model.kind.encode(row, encoder, template) for row in kept]
+        left_out = len(rows) - len(kept)
+        return Part(features, [model.kind.reference(row) for row in kept], left_out)
 
     parts = part(splits.train), part(splits.select), part(splits.report)
     model.check_length(max(model.kind.reach(p.features) for p in parts))
@@ -78,26 +92,29 @@ def _encoded(model: Adapted, encoder: Encoder, splits: Splits) -> tuple[Part, Pa
 
 
 def _facts(
-    cell: Cell, job: Job, splits: Splits, report: Part, memory: cost.PeakMemory
+    cell: Cell,
+    job: Job,
+    splits: Splits,
+    parts: tuple[Part, Part, Part],
+    memory: cost.PeakMemory,
 ) -> dict[str, Any]:
-    kind, best = job.model.kind, job.best
+    kind, best, report = job.model.kind, job.best, parts[2]
+    named = dict(zip(("train", "select", "report"), parts, strict=True))
     assert best is not None  # fit ends after an evaluation
     found = predict(job.model, job.encoder, report.features, cell.training.batch_size)
     return {
         "adaptation": job.model.describe(cell.method.name),
         "scores": {splits.report_name: kind.score(found, report.references)},
         "floor": {splits.report_name: kind.floor(report.references)},
+        "random_floor": {splits.report_name: kind.random_floor(report.references)},
         "selection": {
             "split": splits.select_name,
             "metric": kind.main_metric,
             "step": best.step,
             "score": best.score,
         },
-        "rows": {
-            "train": len(splits.train),
-            "select": len(splits.select),
-            "report": len(splits.report),
-        },
+        "rows": {name: len(part.features) for name, part in named.items()},
+        "left_out": {name: part.left_out for name, part in named.items()},
         "curve": [vars(point) for point in job.curve],
         "cost": {
             **cost.parameters(job.model),

@@ -32,13 +32,17 @@ class Header:
     sha256: str
 
 
-def save(model: Adapted, file: Path, config: Mapping[str, Any], backbone: str) -> None:
+def save(
+    model: Adapted, file: Path, config: Mapping[str, Any], backbone: str, folded: bool = True
+) -> None:
     """Writes what reloading needs, in one step; the file holds a table in the encoder's place.
 
-    Raises CheckpointError where no table can stand for the encoder, or nothing can be written.
+    Not `folded` it holds the encoder itself, from which training can go on. Raises CheckpointError
+    where no table can stand for the encoder, or nothing can be written.
     """
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in stored(model).items()}
-    _check_table(model, state)
+    state = {n: t.detach().cpu().contiguous() for n, t in stored(model, folded).items()}
+    if folded:
+        _check_table(model, state)
     header = {"config": json.dumps(config), "backbone": backbone, "sha256": _digest(state)}
     draft = file.with_suffix(".tmp")
     try:
@@ -72,7 +76,9 @@ def load(model: Adapted, file: Path, backbone: str) -> Header:
     """
     header, found = _read(file, tensors=True)
     check_backbone(file, header, backbone)
-    expected, given = _forms(stored(model)), _forms(found)
+    given = _forms(found)
+    folded = given != _forms(stored(model, folded=False))
+    expected = _forms(stored(model, folded))
     if differing := sorted(dict(expected.items() ^ given.items())):
         name = differing[0]
         raise CheckpointError(
@@ -85,20 +91,24 @@ def load(model: Adapted, file: Path, backbone: str) -> Header:
             f"{file} is damaged: its numbers have sha256 {_digest(found)}, and were saved with "
             f"{header.sha256}; copy it again"
         )
-    model.prompt.fold()
+    if folded:
+        model.prompt.fold()
     model.load_state_dict(found, strict=False)
     return header
 
 
-def stored(model: Adapted) -> dict[str, Tensor]:
-    """What trained, folded, and the parts of the backbone that its checkpoint does not hold."""
+def stored(model: Adapted, folded: bool = True) -> dict[str, Tensor]:
+    """What trained, and the parts of the backbone that its checkpoint does not hold.
+
+    `folded`: a table in the place of the prompt's encoder.
+    """
     made = {f"backbone.model.{name}" for name in model.backbone.made}
     state: dict[str, Tensor] = {
         name: parameter
         for name, parameter in model.named_parameters()
-        if (parameter.requires_grad or name in made) and not name.startswith(TABLE)
+        if (parameter.requires_grad or name in made) and not (folded and name.startswith(TABLE))
     }
-    if model.prompt.encoder is not None:
+    if folded and model.prompt.encoder is not None:
         state |= {TABLE + n: p for n, p in model.prompt.encoder.folded().named_parameters()}
     return state
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from ptbench import data_cli
 from ptbench.errors import PtbenchError, did_you_mean
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Prompt tuning methods and fine-tuning, compared on equal terms.",
 )
+app.add_typer(data_cli.app, name="data")
 Sweep = Annotated[str, typer.Argument(help="Name of a file in sweeps/, or of a folder of records.")]
 
 
@@ -100,6 +102,22 @@ def predict(
     predict_file(prompts, texts, output, batch_size, backbone)
     if output is not None:
         _say([output])
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="A saved prompt (*.safetensors).")],
+    folder: Annotated[Path, typer.Argument(help="Where the adapter goes.")],
+    backbone: Annotated[
+        Path | None, typer.Option(help="The backbone's folder, where it was a local one.")
+    ] = None,
+) -> None:
+    """Write a saved prompt as an adapter folder that PEFT loads, where PEFT can hold it."""
+    from ptbench import peft_export
+
+    made = peft_export.export(checkpoint, folder, backbone)
+    _say([folder])
+    Console().print(made.note, highlight=False, soft_wrap=True)
 
 
 @app.command("list")

@@ -17,7 +17,7 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import DisentangledSelfA
 
 from ptbench.inputs import KeyValue
 
-PrefixOf = Callable[[nn.Module, Tensor, Tensor], KeyValue | None]
+PrefixOf = Callable[[nn.Module, Tensor, Tensor, Tensor], KeyValue | None]
 Parts = tuple[Tensor, Tensor, Tensor, Tensor | None]  # scaled query, key, value, position scores
 
 
@@ -41,13 +41,13 @@ def _forward(parts: Callable[..., Parts], prefix_of: PrefixOf) -> Callable[..., 
     ) -> tuple[Tensor, Tensor | None]:
         asking = hidden if query_states is None else query_states
         query, key, value, positional = parts(module, hidden, asking, relative_pos, rel_embeddings)
-        prefix, mask = prefix_of(module, query, key), mask.bool()
+        prefix, mask = prefix_of(module, query, key, value), mask.bool()
         length = 0
         if prefix is not None:
             length = prefix.key.shape[2]
             key = torch.cat([prefix.key.to(key.dtype), key], 2)
             value = torch.cat([prefix.value.to(value.dtype), value], 2)
-            seen = prefix.seen()[:, None, None].expand(-1, -1, mask.shape[2], -1)
+            seen = prefix.seen(mask.shape[2])[:, None]
             mask = torch.cat([seen, mask.expand(len(seen), *mask.shape[1:])], -1)
         scores = query @ key.transpose(-1, -2)
         if positional is not None:

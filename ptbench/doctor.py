@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ptbench.files import READERS
 from ptbench.paths import RECORDS, ROOT
 
 RESULTS = RECORDS.parent
@@ -135,11 +136,15 @@ def data(root: Path | None) -> Iterator[Check]:
     if not root.is_dir():
         yield Check("data", Status.FAIL, f"{root} is no folder", remedy)
         return
-    sets = sorted(folder.name for folder in root.iterdir() if any(folder.rglob("*.jsonl")))
+    sets = sorted(folder.name for folder in root.iterdir() if _holds_data(folder))
     if sets:
         yield Check("data", Status.OK, f"{len(sets)} data sets in {root}: {', '.join(sets)}")
     else:
         yield Check("data", Status.FAIL, f"no data sets in {root}", remedy)
+
+
+def _holds_data(folder: Path) -> bool:
+    return any(file.suffix in READERS for file in folder.rglob("*"))
 
 
 def results() -> Iterator[Check]:

@@ -16,6 +16,10 @@ class DataError(PtbenchError):
     """Data that are missing or are not what the task declares."""
 
 
+class NoData(DataError):
+    """A data set or a split that is not there at all."""
+
+
 class BackboneError(PtbenchError):
     """A backbone that cannot be loaded or cannot carry the method."""
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ptbench.backbones import Backbone
-from ptbench.inputs import Inputs
+from ptbench.inputs import Inputs, KeyValue
 
 
 @torch.no_grad()
@@ -44,17 +44,26 @@ def generate(
 
 
 def padded_left(inputs: Inputs) -> Inputs:
-    """The same rows with their padding in front, so that all texts end at one place."""
-    order = inputs.mask.int().argsort(dim=1, stable=True)
+    """The same rows with as little padding as can be, in front: all texts end at one place."""
+    longest = int(inputs.mask.sum(1).max())
+    order = inputs.mask.int().argsort(dim=1, stable=True)[:, -longest:]
 
     def moved(tensor: Tensor) -> Tensor:
-        index = order if tensor.ndim == 2 else order[..., None].expand_as(tensor)
+        index = order if tensor.ndim == 2 else order[..., None].expand(-1, -1, tensor.shape[2])
         return tensor.gather(1, index)
+
+    def seen(entry: KeyValue | None) -> KeyValue | None:
+        if entry is None or entry.mask is None or entry.queries == 1:
+            return entry
+        return replace(entry, mask=moved(entry.mask))
 
     embeds, mask, types, positions = map(
         moved, (inputs.embeds, inputs.mask, inputs.types, inputs.positions)
     )
-    return replace(inputs, embeds=embeds, mask=mask, types=types, positions=positions)
+    prefix = tuple(map(seen, inputs.prefix))
+    return replace(
+        inputs, embeds=embeds, mask=mask, types=types, positions=positions, prefix=prefix
+    )
 
 
 def _padding(model: PreTrainedModel) -> int:

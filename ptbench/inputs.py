@@ -17,8 +17,12 @@ class Batch:
     """Encoded examples of one task.
 
     `slots` holds the number of the pseudo token that stands at a place, -1 where text stands;
-    `answer` the place of the mask that a verbalizer reads, -1 where there is none; `written` the
-    ids that the decoder of an encoder-decoder writes, None where it reads the text once more.
+    `answer` the place that answers, -1 where there is none: the mask that a verbalizer reads, or
+    what stands for "no answer" among spans. `written` holds the ids that the decoder of an
+    encoder-decoder writes, None where it reads the text once more; `part` is the number of the
+    data set, where a task is made of several: all rows are of one. `sizes` says how many rows each
+    example has, one after the other; `characters` which of its field's a token covers, -1 where it
+    covers none.
     """
 
     ids: Int[Tensor, "rows tokens"]
@@ -28,6 +32,9 @@ class Batch:
     answer: Int[Tensor, " rows"]
     targets: Tensor
     written: Int[Tensor, "rows words"] | None = None
+    part: int = 0
+    sizes: tuple[int, ...] = ()
+    characters: Int[Tensor, "rows tokens 2"] | None = None
 
     @property
     def places(self) -> int:
@@ -39,25 +46,50 @@ class Batch:
         """The places that hold neither padding nor a pseudo token."""
         return self.mask & (self.slots < 0)
 
+    @property
+    def behind_source(self) -> Bool[Tensor, "rows tokens"]:
+        """The places of what is written behind a source: from the first that is answered on."""
+        return (self.targets != IGNORE).cumsum(1) > 0
+
     def to(self, device: torch.device) -> "Batch":
-        tensors: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
-        return replace(self, **{n: t.to(device, non_blocking=True) for n, t in given.items()})
+        moved: dict[str, Any] = {
+            f.name: value.to(device, non_blocking=True)
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor)
+        }
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)
 class KeyValue:
-    """Prompt keys and values of one attention call; `mask` says which a row sees, None all."""
+    """Prompt keys and values of one attention call.
+
+    `mask` says which of them a row sees, or each query of a row; None: all.
+    """
 
     key: Float[Tensor, "rows heads length size"]
     value: Float[Tensor, "rows heads length size"]
-    mask: Bool[Tensor, "rows length"] | None = None
+    mask: Bool[Tensor, "rows length"] | Bool[Tensor, "rows queries length"] | None = None
 
-    def seen(self) -> Bool[Tensor, "rows length"]:
-        """The mask, whole where there is none."""
+    @property
+    def queries(self) -> int:
+        """How many queries of a row the mask tells apart."""
+        return self.mask.shape[1] if self.mask is not None and self.mask.ndim == 3 else 1
+
+    def seen(self, queries: int) -> Bool[Tensor, "rows queries length"]:
+        """What each query of a pass sees.
+
+        Those behind the mask's queries see what its last one does; a pass of fewer goes on behind
+        them, as generation with a cache does.
+        """
         rows, _, length, _ = self.key.shape
-        whole = torch.ones(rows, length, dtype=torch.bool, device=self.key.device)
-        return whole if self.mask is None else self.mask
+        if self.mask is None:
+            whole = torch.ones(1, 1, 1, dtype=torch.bool, device=self.key.device)
+            return whole.expand(rows, queries, length)
+        mask = self.mask if self.mask.ndim == 3 else self.mask[:, None]
+        last = mask[:, -1:]
+        mask = mask if mask.shape[1] <= queries else last
+        return torch.cat([mask, last.expand(-1, queries - mask.shape[1], -1)], 1)
 
     def repeated(self, times: int) -> "KeyValue":
         """Each row `times` times in place."""
@@ -110,6 +142,7 @@ def _stack_prefix(parts: Sequence[KeyValue | None], rows: Sequence[int]) -> KeyV
     if not present:
         return None
     length = max(part.key.shape[2] for part in present)
+    queries = max(part.queries for part in present)
     absent = present[0].key.new_zeros(1, *present[0].key.shape[1:])
     keys, values, masks = [], [], []
     for part, count in zip(parts, rows, strict=True):
@@ -120,5 +153,5 @@ def _stack_prefix(parts: Sequence[KeyValue | None], rows: Sequence[int]) -> KeyV
         missing = length - part.key.shape[2]
         keys.append(F.pad(part.key, (0, 0, 0, missing)))
         values.append(F.pad(part.value, (0, 0, 0, missing)))
-        masks.append(F.pad(part.seen(), (0, missing)))
+        masks.append(F.pad(part.seen(queries), (0, missing)))
     return KeyValue(torch.cat(keys), torch.cat(values), torch.cat(masks))

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.utils.checkpoint import checkpoint
 from transformers import (
+    AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
@@ -52,6 +53,10 @@ class Model(ABC):
     @abstractmethod
     def load(self) -> Backbone: ...
 
+    def outline(self) -> Backbone:
+        """The backbone for its tokenizer and limits alone; its weights may be absent."""
+        return self.load()
+
     @abstractmethod
     def identity(self) -> str:
         """What fixes the weights: a checksum, or a name and revision."""
@@ -61,13 +66,15 @@ class Model(ABC):
 class Pretrained(Model):
     """A checkpoint of the hub, or of a local folder in the hub's form.
 
-    `revision` null takes the newest on the hub; the record says which commit that was.
+    `revision` null takes the newest on the hub; the record says which commit that was. `gguf` names
+    a quantised file of llama.cpp's form, whose weights are read into `dtype`.
     """
 
     name: str
     revision: str | None
     attention: str
     gradient_checkpointing: bool
+    gguf: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         check_name(self.attention)
@@ -83,21 +90,22 @@ class Pretrained(Model):
             ) from error
 
     def _load(self, source: str) -> Backbone:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=self.revision)
+        where = {"revision": self.revision, "gguf_file": self.gguf}
+        tokenizer = AutoTokenizer.from_pretrained(source, **where)
         options: dict[str, Any] = {
-            "revision": self.revision,
-            "attn_implementation": NAMES[self.attention],
+            **where,
             "dtype": self.dtype.value,
+            "output_loading_info": True,
         }
-        model, loading = AutoModel.from_pretrained(source, output_loading_info=True, **options)
+        model, loading = AutoModel.from_pretrained(
+            source, attn_implementation=NAMES[self.attention], **options
+        )
         if self.gradient_checkpointing:
             enable_checkpointing(model)
 
         def language_model() -> PreTrainedModel:
             auto = _language_model_class(model)
-            lm, loading = auto.from_pretrained(
-                source, revision=self.revision, dtype=self.dtype.value, output_loading_info=True
-            )
+            lm, loading = auto.from_pretrained(source, **options)
             if missing := sorted(loading["missing_keys"]):
                 raise BackboneError(
                     f"model.name={self.name} has no LM head ({', '.join(missing[:3])} are missing);"
@@ -108,6 +116,24 @@ class Pretrained(Model):
         lm_loader = language_model if self.lm_head else None
         return Backbone(model, tokenizer, self.pooling, lm_loader, loading["missing_keys"])
 
+    def outline(self) -> Backbone:
+        source = self.folder() or self.name
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(source, revision=self.revision)
+            config = AutoConfig.from_pretrained(source, revision=self.revision)
+        except OSError as error:
+            raise BackboneError(
+                f"model.name={self.name}: not found on the hub and no folder here ({error}); "
+                "check the name and the network (`ptbench doctor`)"
+            ) from error
+        with torch.device("meta"):
+            model = AutoModel.from_config(config, attn_implementation=NAMES[self.attention])
+
+        def absent() -> PreTrainedModel:
+            raise BackboneError("an outline has no weights; load the model")
+
+        return Backbone(model, tokenizer, self.pooling, absent if self.lm_head else None)
+
     def folder(self) -> str | None:
         """The local folder that `name` is, None for a name on the hub."""
         return self.name if Path(self.name).is_dir() else None
@@ -116,7 +142,7 @@ class Pretrained(Model):
         folder = self.folder()
         if folder is None:
             return f"{self.name}@{self.revision or 'main'}"
-        return f"sha256:{weights_checksum(Path(folder))}"
+        return f"sha256:{weights_checksum(Path(folder), self.gguf)}"
 
 
 @dataclass(frozen=True)
@@ -137,7 +163,7 @@ class Packaged(Pretrained):
         return str(Path(found.origin).parent / self.name)
 
     def load(self) -> Backbone:
-        found = weights_checksum(Path(self.folder()))
+        found = weights_checksum(Path(self.folder()), self.gguf)
         if found != self.sha256:
             raise BackboneError(
                 f"the weights in {self.package} have sha256 {found}, expected {self.sha256}; "
@@ -179,11 +205,11 @@ def _recomputed(forward: Callable[..., Any], *arguments: Any, **named: Any) -> A
     return checkpoint(forward, *arguments, use_reentrant=False, **named)
 
 
-def weights_checksum(folder: Path) -> str:
-    """sha256 of the folder's weights, file after file by name."""
-    files = sorted(folder.glob("*.safetensors"))
+def weights_checksum(folder: Path, name: str | None = None) -> str:
+    """sha256 of the folder's weights, file after file by name: one named, or all safetensors."""
+    files = sorted(folder.glob(name or "*.safetensors"))
     if not files:
-        raise BackboneError(f"model.name={folder}: the folder holds no *.safetensors file")
+        raise BackboneError(f"model.name={folder}: the folder holds no {name or '*.safetensors'}")
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as stream:

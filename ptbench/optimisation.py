@@ -64,7 +64,10 @@ class Training:
 
 
 def optimizer(model: Adapted, training: Training) -> torch.optim.AdamW:
-    """AdamW over what trains, with a rate each for prompt, new head and backbone."""
+    """AdamW over what trains, with a rate each for prompt, new head and backbone.
+
+    Raises ConfigError where nothing trains.
+    """
     parts = (
         (model.prompt.parameters(), None),
         (model.new_head(), training.head_learning_rate),
@@ -76,6 +79,12 @@ def optimizer(model: Adapted, training: Training) -> torch.optim.AdamW:
             groups.append(
                 {"params": trained, "lr": training.learning_rate if rate is None else rate}
             )
+    if not groups:
+        raise ConfigError(
+            f"nothing trains: the backbone is frozen, there is no prompt, and the head "
+            f"({model.head.name}) comes with the backbone; choose a method with a prompt, or "
+            "method=finetune"
+        )
     return torch.optim.AdamW(groups, weight_decay=training.weight_decay, fused=True)
 
 

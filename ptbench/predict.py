@@ -5,8 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-from ptbench.data import Row, read_jsonl
 from ptbench.errors import DataError
+from ptbench.files import Row, read_jsonl
 from ptbench.serve import Served
 
 
@@ -35,7 +35,7 @@ def predict_file(
 def _rows(texts: Path) -> list[Row]:
     try:
         rows = read_jsonl(texts)
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise DataError(f"{texts} cannot be read: {error}; it must be JSON lines, UTF-8") from error
     if not rows:
         raise DataError(f"{texts} has no rows; give it one JSON object a line")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,20 +11,37 @@ from torch import Tensor, nn
 from ptbench.attention import Site, chosen
 from ptbench.backbones import Backbone
 from ptbench.encoders import Encoder
+from ptbench.errors import BackboneError
 from ptbench.inputs import Batch, Inputs, KeyValue
+from ptbench.words import keys_and_values
 
 
 class Prompt(nn.Module):
-    """Turns a batch into what enters the backbone; this one adds nothing."""
+    """Turns a batch into what enters the backbone; this one adds nothing.
+
+    `words` are ids of real words, one for each place, from which the prompt starts; none of them
+    leaves it as its encoder was drawn.
+    """
 
     place = "-"
 
-    def __init__(self, encoder: Encoder | None = None):
+    def __init__(self, encoder: Encoder | None = None, words: Sequence[int] = ()):
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.words = encoder, words
 
     def forward(self, batch: Batch, backbone: Backbone) -> Inputs:
         return backbone.inputs(batch)
+
+    def start(self, backbone: Backbone) -> None:
+        """Brings the encoder to what the backbone has for the real words; once, before training."""
+        if self.encoder is not None and self.words:
+            weights = next(self.encoder.parameters())
+            ids = torch.tensor(self.words, device=backbone.words.weight.device)
+            self.encoder.fit(self.real(backbone, ids).detach().to(weights))
+
+    def real(self, backbone: Backbone, ids: Tensor) -> Tensor:
+        """The rows that real words have at this prompt's place."""
+        return backbone.words(ids)
 
     @property
     def shift(self) -> int:
@@ -47,8 +65,8 @@ class InputPrompt(Prompt):
 
     encoder: Encoder
 
-    def __init__(self, encoder: Encoder, embed_twice: bool = False):
-        super().__init__(encoder)
+    def __init__(self, encoder: Encoder, embed_twice: bool = False, words: Sequence[int] = ()):
+        super().__init__(encoder, words)
         self.embed_twice = embed_twice
 
     def forward(self, batch: Batch, backbone: Backbone) -> Inputs:
@@ -84,8 +102,9 @@ class LayerPrompt(Prompt):
         dropout: float,
         shifted: bool,
         layers: Sequence[int] | None = None,
+        words: Sequence[int] = (),
     ):
-        super().__init__(encoder)
+        super().__init__(encoder, words)
         calls = backbone.injection.calls
         self.dropout = nn.Dropout(dropout)
         self.shifted = shifted and not backbone.two_stacks
@@ -117,12 +136,43 @@ class LayerPrompt(Prompt):
         inputs = backbone.inputs(batch, self.shift)
         return replace(inputs, prefix=self.prefix(len(batch.ids)))
 
-    def prefix(self, rows: int) -> tuple[KeyValue | None, ...]:
+    def real(self, backbone: Backbone, ids: Tensor) -> Tensor:
+        every = keys_and_values(backbone, ids)
+        pairs = [torch.stack([e.key[0], e.value[0]]) for e in (every[n] for n in self.numbers)]
+        return torch.cat([pair.permute(2, 0, 1, 3).flatten(1) for pair in pairs], -1)
+
+    def prefix(self, rows: int, mask: Tensor | None = None) -> tuple[KeyValue | None, ...]:
         """One entry per attention call of the backbone, None where the layer has no prompt."""
         numbers = self.dropout(self.encoder().expand(rows, -1, -1))
         parts = numbers.split([2 * call.heads * call.size for call in self.calls], dim=-1)
         prefix: list[KeyValue | None] = [None] * self.total
         for number, call, part in zip(self.numbers, self.calls, parts, strict=True):
             both: Tensor = part.unflatten(-1, (2, call.heads, call.size)).permute(2, 0, 3, 1, 4)
-            prefix[number] = KeyValue(both[0], both[1])
+            prefix[number] = KeyValue(both[0], both[1], mask)
         return tuple(prefix)
+
+
+class InfixPrompt(LayerPrompt):
+    """Keys and values between a source and the text written behind it, which alone sees them.
+
+    Infix-tuning, [x; INFIX; y], after the paper (Li & Liang 2021, section 7.3): its authors' code
+    adds to the infix the activations of trained virtual tokens that have read x. With `shifted`, y
+    counts its positions on from the infix, and x from 0. Raises BackboneError for an
+    encoder-decoder, whose stacks part x and y.
+    """
+
+    def __init__(self, backbone: Backbone, *arguments: Any, **settings: Any):
+        super().__init__(backbone, *arguments, **settings)
+        if any(call.site is not Site.self for call in backbone.injection.calls):
+            raise BackboneError(
+                f"architecture '{backbone.model.config.model_type}' reads and writes in two stacks,"
+                " with no place between; set method.infix=false, or take a decoder"
+            )
+        self.place += ", between source and text"
+
+    def forward(self, batch: Batch, backbone: Backbone) -> Inputs:
+        inputs, behind = backbone.inputs(batch), batch.behind_source
+        positions = inputs.positions + self.shift * behind
+        mask = behind[..., None].expand(-1, -1, self.encoder.length)
+        prefix = self.prefix(len(batch.ids), mask)
+        return replace(inputs, positions=positions, prefix=prefix)

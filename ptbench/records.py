@@ -59,16 +59,16 @@ def finished(file: Path) -> bool:
 
 
 @contextmanager
-def claimed(file: Path) -> Iterator[None]:
+def claimed(file: Path, wait: bool = False) -> Iterator[None]:
     """Keeps other processes off a cell; the system drops the claim when its owner dies.
 
-    Raises Busy where another process has it.
+    Raises Busy where another process has it, or waits for its end.
     """
     locks = RUNS / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(str(file).encode()).hexdigest()[:16]
     try:
-        with FileLock(locks / f"{name}.lock", timeout=0):
+        with FileLock(locks / f"{name}.lock", timeout=-1 if wait else 0):
             yield
     except Timeout:
         raise Busy(f"{file.stem} is being trained by another process") from None

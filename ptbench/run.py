@@ -5,6 +5,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from ptbench import records
+from ptbench.another import another
 from ptbench.errors import ConfigError, Diverged, PtbenchError
 from ptbench.paths import CONF, ROOT, RUNS
 from ptbench.provenance import nameless, portable, provenance
@@ -26,51 +28,119 @@ OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(config: DictConfig) -> None:
     """Runs one cell, unless its record is there or another process is at it."""
-    names = dict(config.cell)
-    name = _name(names)
-    from ptbench.cell import Cell  # late: torch and transformers take seconds
-
-    cell = build_cell(config)
-    assert isinstance(cell, Cell)
-    identity = {"model": cell.model.identity(), "data": cell.task.identity(cell.data)}
-    resolved = portable(config)
-    hash8 = _hash(cell, resolved, identity)
-    file = records.path_of(config.sweep, names, hash8)
     try:
-        with records.claimed(file):
-            if records.finished(file) and not config.rerun:
-                LOGGER.info("%s: done before, skipped (rerun=true trains it again)", name)
-                return
-            records.reserve(file)
-            head = {"hash": hash8, "cell": names, "config": resolved}
-            with _recorded(file, head, identity, config.data.root) as record:
-                model = _train(cell, config, name, record)
-            scores = next(iter(record["scores"].values()))
-            LOGGER.info("%s: %s", name, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
-            if config.save:
-                place = RUNS / config.sweep / names["task"] / file.name
-                _save(model, place, resolved, identity["model"])
+        run(plan(config))
     except records.Busy as busy:
         LOGGER.info("%s; skipped", busy)
 
 
-def _hash(cell: Any, config: dict[str, Any], identity: dict[str, str]) -> str:
+@dataclass(frozen=True)
+class Plan:
+    """One cell: its parts, what fixes its result, and the plan of the cell that it starts from."""
+
+    config: DictConfig
+    cell: Any
+    identity: dict[str, str]
+    head: dict[str, Any]  # what its record begins with
+    origin: dict[str, Any]
+    start: "Plan | None"
+
+    @property
+    def name(self) -> str:
+        """What to call it in a line."""
+        names = self.head["cell"]
+        return f"{names['task']} {names['model']} {names['method']} seed {names['seed']}"
+
+    @property
+    def file(self) -> Path:
+        """Where its record goes."""
+        return records.path_of(self.config.sweep, self.head["cell"], self.head["hash"])
+
+    @property
+    def weights(self) -> Path:
+        """Where what trained goes, if it is kept."""
+        stem = self.file.with_suffix(".safetensors").name
+        return RUNS / self.config.sweep / self.head["cell"]["task"] / stem
+
+
+def plan(config: DictConfig) -> Plan:
+    """What a config asks for, not run yet. Raises ConfigError naming a wrong key."""
+    cell = build_cell(config)
+    start = None if cell.start is None else _plan_start(config, cell.start)
+    identity = {"model": cell.model.identity(), "data": cell.task.identity(cell.data)}
+    resolved = portable(config)
+    hash8 = _hash(cell, resolved, identity, start)
+    head = {"hash": hash8, "cell": dict(config.cell), "config": resolved}
+    return Plan(config, cell, identity, head, provenance(identity), start)
+
+
+def _plan_start(config: DictConfig, task: str) -> Plan:
+    with another(task) as other:
+        found = plan(other)
+    if config.cell.task not in (known := found.cell.task.members):
+        holds = f"holds {', '.join(known)}, not {config.cell.task}" if known else "is one data set"
+        raise ConfigError(
+            f"start={task}: {task} {holds}; name a task whose parts have {config.cell.task} "
+            "among them (conf/task/multi_*.yaml), or null"
+        )
+    return found
+
+
+def run(plan: Plan, as_start: bool = False) -> None:
+    """Trains a planned cell, unless it is done; one that others start from keeps its weights.
+
+    `as_start`: waits for a process that is at it, and trains anew where the weights are gone.
+    """
+    config = plan.config
+    with records.claimed(plan.file, wait=as_start):
+        done = records.finished(plan.file) and not config.rerun
+        if done and (plan.weights.exists() or not as_start):
+            LOGGER.info("%s: done before, skipped (rerun=true trains it again)", plan.name)
+            return
+        records.reserve(plan.file)
+        with _recorded(plan) as record:
+            model = _train(plan, record)
+        scores = next(iter(record["scores"].values()))
+        LOGGER.info("%s: %s", plan.name, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
+        if config.save or plan.cell.task.members:
+            _save(model, plan)
+
+
+def _started(plan: Plan, record: dict[str, Any]) -> Any:
+    """What the cell starts from, trained by now, or None. Raises StartError saying why not."""
+    if plan.start is None:
+        return None
+    from ptbench.start import Start, StartError
+
+    began, other = time.perf_counter(), plan.start
+    name = other.head["cell"]["task"]
+    try:
+        run(other, as_start=True)
+    except PtbenchError as error:
+        raise StartError(f"start={name}, {other.name}: {error}") from error
+    record["waited"] = time.perf_counter() - began
+    part, task = plan.head["cell"]["task"], other.cell.task
+    start = Start(name, task, part, other.weights, other.head["hash"], other.identity["model"])
+    record["start"] = start.describe()
+    return start
+
+
+def _hash(cell: Any, config: dict[str, Any], identity: dict[str, str], start: Plan | None) -> str:
     from ptbench.build import deciding
 
     parts = {key: deciding(config[key], getattr(cell, field)) for key, field in DECIDING.items()}
-    rows = {"train_rows": cell.data.train_rows}
+    rows = deciding({n: getattr(cell.data, n) for n in ("train_rows", "train_split")}, cell.data)
     whole = {**parts, "seed": cell.seed, "data": rows, "identity": identity}
+    whole |= {} if start is None else {"start": start.head["hash"]}
     return records.digest(whole)
-
-
-def _name(cell: dict[str, Any]) -> str:
-    return f"{cell['task']} {cell['model']} {cell['method']} seed {cell['seed']}"
 
 
 def build_cell(config: DictConfig) -> Any:
     """The cell's parts as checked dataclasses. Raises ConfigError naming a wrong key."""
     if type(config.seed) is not int or config.seed < 0:
         raise ConfigError(f"seed={config.seed!r} is not a whole number of 0 or more")
+    if not isinstance(config.start, str | None):
+        raise ConfigError(f"start={config.start!r} is not the name of a task; name one, or null")
     from ptbench.build import build
     from ptbench.cell import Cell
     from ptbench.data import Data
@@ -88,44 +158,46 @@ def build_cell(config: DictConfig) -> Any:
         build(config.protocol, "protocol", Protocol),
         build(config.data, "data", Data),
         config.seed,
+        config.start,
     )
 
 
-def _train(cell: Any, config: DictConfig, name: str, record: dict[str, Any]) -> Any:
+def _train(plan: Plan, record: dict[str, Any]) -> Any:
     """Fills the record from a training run; gives the trained model."""
     from ptbench.build import build
     from ptbench.cell import train
     from ptbench.tracking import RunInfo, Tracking
     from ptbench.watch import Watch
 
-    tracking = build(config.tracking, "tracking", Tracking)
+    start = _started(plan, record)
+    tracking = build(plan.config.tracking, "tracking", Tracking)
     names = record["cell"]
     tags = tuple(str(names[key]) for key in ("task", "model", "method"))
-    info = RunInfo(record["hash"], name, config.sweep, tags, record["config"])
+    info = RunInfo(record["hash"], plan.name, plan.config.sweep, tags, record["config"])
     with tracking.start(info) as log:
-        with Watch(name, log) as watch:
-            result = train(cell, watch.begin)
+        with Watch(plan.name, log) as watch:
+            result = train(plan.cell, watch.begin, start)
         record |= result.facts
         split, scores = next(iter(record["scores"].items()))
         log.summary(**{f"{split}/{k}": v for k, v in scores.items()}, **record["cost"])
     return result.model
 
 
-def _save(model: Any, record: Path, config: dict[str, Any], backbone: str) -> None:
+def _save(model: Any, plan: Plan) -> None:
+    """Keeps what trained; of a cell that others start from the prompt's encoder as it is."""
     from ptbench import checkpoints
 
-    file = record.with_suffix(".safetensors")
-    checkpoints.save(model, file, config, backbone)
-    LOGGER.info("what trained is in %s", file)
+    folded = not plan.cell.task.members
+    config, backbone = plan.head["config"], plan.identity["model"]
+    checkpoints.save(model, plan.weights, config, backbone, folded)
+    LOGGER.info("what trained is in %s", plan.weights)
 
 
 @contextmanager
-def _recorded(
-    file: Path, head: dict[str, Any], identity: dict[str, str], root: str | None
-) -> Iterator[dict[str, Any]]:
+def _recorded(plan: Plan) -> Iterator[dict[str, Any]]:
     """Writes the record whatever happens: what went wrong is recorded, then raised."""
-    record: dict[str, Any] = {**head, "status": "done", "error": None}
-    origin = provenance(identity)  # now, as the checkout may change while the cell trains
+    record: dict[str, Any] = {**plan.head, "status": "done", "error": None}
+    file = plan.file
     started = time.perf_counter()
     try:
         yield record
@@ -133,13 +205,13 @@ def _recorded(
         record["status"] = _status(error)
         short = isinstance(error, PtbenchError | KeyboardInterrupt)
         said = str(error) or type(error).__name__
-        record["error"] = nameless(said if short else traceback.format_exc(), root)
-        LOGGER.error("%s: %s: %s", _name(record["cell"]), record["status"], said)
+        record["error"] = nameless(said if short else traceback.format_exc(), plan.config.data.root)
+        LOGGER.error("%s: %s: %s", plan.name, record["status"], said)
         raise
     finally:
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started - record.pop("waited", 0.0)
         record["provenance"] = {
-            **origin,
+            **plan.origin,
             **record.pop("commits", {}),
             "device": record.pop("device", None),
             "seconds": seconds,

@@ -102,16 +102,16 @@ class Served:
 
     def _answers(self, asked: Mapping[int, Asked]) -> Iterator[tuple[int, Any]]:
         """Each place's answer, all from one pass through the backbone."""
-        groups: dict[Saved, list[int]] = defaultdict(list)
+        groups: dict[tuple[Saved, int], list[int]] = defaultdict(list)
         for place, one in asked.items():
-            groups[one.prompt].append(place)
+            groups[one.prompt, one.features.part].append(place)
         device = self.backbone.words.weight.device
         batches = [
             prompt.model.kind.collate([asked[p].features for p in places], prompt.encoder)
-            for prompt, places in groups.items()
+            for (prompt, _), places in groups.items()
         ]
-        found = respond([prompt.model for prompt in groups], [b.to(device) for b in batches])
-        for (prompt, places), answers in zip(groups.items(), found, strict=True):
+        found = respond([prompt.model for prompt, _ in groups], [b.to(device) for b in batches])
+        for ((prompt, _), places), answers in zip(groups.items(), found, strict=True):
             for place, answer in zip(places, answers, strict=True):
                 yield place, prompt.model.kind.answer(answer, asked[place].row)
 
@@ -139,6 +139,18 @@ class Served:
             known = (name if "/" in asked else name.rpartition("/")[2] for name in self.prompts)
             raise DataError(f"prompt '{asked}': no such file; {did_you_mean(asked, known)}")
         return found[0]
+
+
+def open_one(file: Path, backbone: str | Path | None = None) -> tuple[Header, Saved]:
+    """One saved prompt on a backbone of its own; `backbone` is the local folder that it may need.
+
+    Raises CheckpointError naming the file and what is amiss.
+    """
+    header = checkpoints.read_header(file)
+    model = _model(file, header, backbone)
+    identity = model.identity()
+    checkpoints.check_backbone(file, header, identity)
+    return header, _loaded(file, header, model.load(), identity, alone=True)
 
 
 def _shared_model(headers: Mapping[Path, Header], backbone: str | Path | None) -> Model:
@@ -173,7 +185,9 @@ def _model(file: Path, header: Header, backbone: str | Path | None) -> Model:
 def _loaded(file: Path, header: Header, backbone: Backbone, identity: str, alone: bool) -> Saved:
     method = _part(file, header.config, "method", Method)
     task = _part(file, header.config, "task", Task)
-    model = method.adapt(backbone, task.asks).to(backbone.words.weight.device).eval()
+    model = (
+        method.adapt(backbone, task.asks.fitted(backbone)).to(backbone.words.weight.device).eval()
+    )
     if not (model.frozen or alone):
         raise CheckpointError(
             f"{file}: its backbone trained too ({method.name}), so no other prompt can share it; "

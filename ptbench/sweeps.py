@@ -160,7 +160,8 @@ def _look_up(config: Stored, dotted: str) -> object:
 
 def _canonical(value: object) -> str:
     """One spelling for each value, as a sweep says 1e-3 where a record says 0.001."""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = "null" if value is None else str(value)
+    text = text.lower() if isinstance(value, bool) else text
     try:
         return f"{float(text):.12g}"
     except ValueError:

@@ -1,6 +1,8 @@
 """A task: a data set as a declaration of where its rows are, what they ask, what is reported."""
 
+import logging
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -10,6 +12,7 @@ from ptbench.errors import DataError
 from ptbench.kinds import Generation, Kind
 from ptbench.protocol import HELD_OUT, Protocol
 
+LOGGER = logging.getLogger(__name__)
 SUBSET_SEED = 0  # which rows are taken is part of the data, not of a run's seed
 
 
@@ -49,6 +52,11 @@ class Task:
         """The source as this task's fields make it; most tasks have one that is fixed."""
         return self.source
 
+    @property
+    def members(self) -> Mapping[str, "Task"]:
+        """The tasks that it is made of, by name; most are one data set themselves."""
+        return {}
+
     def identity(self, data: Data) -> str:
         """What fixes the rows: a checksum, or a name and revision."""
         return self.origin.identity(_root(data))
@@ -64,10 +72,22 @@ class Task:
         """
         root = _root(data)
         names = protocol.select(self.reported, self.selected), protocol.report(self.reported)
-        train, kind = self._rows("train", root), self.asks
+        if data.train_split in names:
+            raise DataError(
+                f"data.train_split={data.train_split} is looked at too (chosen on {names[0]}, "
+                f"reported {names[1]}); set protocol=search, which holds rows of it out"
+            )
+        train, kind = self._rows(data.train_split, root), self.asks
         random.Random(SUBSET_SEED).shuffle(train)
         share = protocol.held_out_share if HELD_OUT in names else 0.0
-        train, held = _divided(kind.for_training(train), data.train_rows, share)
+        rows = kind.for_training(train)
+        train, held = _divided(rows, data.train_rows, share)
+        if data.train_rows is not None and len(train) < data.train_rows:
+            LOGGER.warning(
+                "%s: data.train_rows=%d, but train has %d rows and %d of them are held out: "
+                "training on %d",
+                *(type(self).__name__, data.train_rows, len(rows), len(held), len(train)),
+            )
         parts = {HELD_OUT: held}
         for name in names:
             if name not in parts:
@@ -76,17 +96,43 @@ class Task:
         return Splits(train, select, report, *names)
 
     def _rows(self, split: str, root: Path | None) -> list[Row]:
-        rows, kind = self.origin.rows(split, root), self.asks
-        for number, row in enumerate(rows, 1):
+        rows: list[Row] = []
+        kind, name = self.asks, f"{type(self).__name__}, split '{split}'"
+        for number, (place, row) in enumerate(self.origin.placed(split, root), 1):
             try:
                 kind.check(row)
                 kind.reference(row)
             except DataError as error:
-                name = type(self).__name__
-                raise DataError(f"{name}, split '{split}', row {number}: {error}") from error
+                where = f"{place}: {name}" if place else name
+                raise DataError(
+                    f"{where}, row {number}: {error}; mend or drop the row "
+                    "(`ptbench data check <task>` names all such rows)"
+                ) from error
+            rows.append(row)
         if not rows:
-            raise DataError(f"{type(self).__name__}, split '{split}' has no rows")
+            raise DataError(f"{name} has no rows")
+        self.check_order(split, root, rows[0])
         return rows
+
+    def check_order(self, split: str, root: Path | None, row: Row) -> None:
+        """Raises DataError where the source numbers its labels otherwise than the task does."""
+        value = row.get(self.kind.target)
+        first = value[0] if isinstance(value, list) and value else value
+        if not isinstance(first, int):
+            return  # a name says itself which label it is
+        theirs = self.origin.label_names(split, root).get(self.kind.target, ())
+        ours = self.kind.labels
+        for number, name in enumerate(theirs):
+            if name in ours and ours.index(name) != number:
+                raise DataError(
+                    f"{type(self).__name__}, split '{split}': column '{self.kind.target}' numbers "
+                    f"its labels {_numbered(theirs)}, but the task has {_numbered(ours)}; give the "
+                    "labels by name, or number them in the task's order"
+                )
+
+
+def _numbered(names: Sequence[str]) -> str:
+    return ", ".join(f"{number} {name}" for number, name in enumerate(names))
 
 
 @dataclass(frozen=True)

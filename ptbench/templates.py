@@ -1,82 +1,36 @@
-"""Patterns of text, pseudo tokens, anchors and a mask, and how they become token ids.
+"""How the text and pseudo tokens of a pattern become token ids.
 
-A pattern is a line such as `{premise} [SEP] {hypothesis} ? [P] answer : [MASK]`: fields of the
-example in braces, `[P]` for pseudo tokens, `[MASK]` for the answer, `[SEP]` between two segments;
-all other words are anchors. Fields are cut at their ends when the whole is too long, nothing else.
+Fields are cut at their ends when the whole is too long, nothing else.
 """
 
-import re
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from ptbench.errors import DataError
+from ptbench.errors import BackboneError, DataError
+from ptbench.patterns import Part, Template
 
-_PARTS = re.compile(r"(\[P\]|\[MASK\]|\[SEP\]|\{\w+\})")
 Pieces = list[int]
-
-
-@dataclass(frozen=True)
-class Part:
-    """One piece of a pattern; `spaced` says that a space stands before it."""
-
-    role: Literal["field", "anchor", "slot", "mask"]
-    text: str
-    spaced: bool
-
-
-@dataclass(frozen=True)
-class Template:
-    """A parsed pattern: parts in one or two segments, `front` pseudo tokens before all of it."""
-
-    segments: tuple[tuple[Part, ...], ...]
-    front: int = 0
-    slot_length: int = 1
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """The example's fields, in the order in which they stand."""
-        return tuple(p.text for s in self.segments for p in s if p.role == "field")
-
-    @property
-    def pseudo_tokens(self) -> int:
-        slots = sum(part.role == "slot" for segment in self.segments for part in segment)
-        return self.front + self.slot_length * slots
-
-
-def parse(pattern: str, front: int = 0, slot_length: int = 1) -> Template:
-    """Reads a pattern; each `[P]` stands for `slot_length` pseudo tokens."""
-    segments: list[list[Part]] = [[]]
-    roles: dict[str, Literal["slot", "mask"]] = {"[P]": "slot", "[MASK]": "mask"}
-    spaced = False
-    for text in _PARTS.split(pattern):
-        if text == "[SEP]":
-            segments.append([])
-            spaced = False
-            continue
-        if text in roles:
-            segments[-1].append(Part(roles[text], "", spaced))
-        elif _PARTS.fullmatch(text):
-            segments[-1].append(Part("field", text[1:-1], spaced))
-        elif text.strip():
-            segments[-1].append(Part("anchor", text.strip(), spaced or text[0].isspace()))
-        spaced = bool(segments[-1]) and (text in roles or text[-1:].isspace())
-    return Template(tuple(map(tuple, segments)), front, slot_length)
 
 
 @dataclass
 class Encoded:
-    """Token ids of one example, with the places of its fields' pieces."""
+    """Token ids of one row, with the places of its fields' pieces.
+
+    `characters` are those that the pieces of one field cover, where a kind asks for them.
+    """
 
     ids: list[int] = field(default_factory=list)
     types: list[int] = field(default_factory=list)
     slots: list[int] = field(default_factory=list)
     answer: int = -1
     places: dict[str, list[int]] = field(default_factory=dict)
+    characters: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, ids: Sequence[int], kind: int, first_slot: int = -1) -> None:
         """Appends ids of one token type; from `first_slot` on they are numbered pseudo tokens."""
@@ -89,6 +43,13 @@ class Encoded:
 
 def _first(*ids: Any) -> int:
     return next((token for token in ids if isinstance(token, int)), 0)
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    """The bounds without the white space at their ends, which some tokenizers count in."""
+    inside = text[start:end]
+    start += len(inside) - len(inside.lstrip())
+    return start, start + len(inside.strip())
 
 
 class Encoder:
@@ -139,25 +100,58 @@ class Encoder:
             self._words[word] = self.pieces(word, spaced=True) or [self.unknown]
         return self._words[word]
 
+    def within(self, max_length: int) -> "Encoder":
+        """The same layout for examples of at most so many pieces."""
+        found = copy(self)
+        found.max_length = min(max_length, self.max_length)
+        return found
+
+    def located(
+        self, template: Template, name: str, text: str
+    ) -> tuple[Pieces, list[tuple[int, int]]]:
+        """Ids of a text as the template's field, and which characters of it each covers.
+
+        Raises BackboneError where the tokenizer does not tell.
+        """
+        if not self.tokenizer.is_fast:
+            raise BackboneError(
+                f"{type(self.tokenizer).__name__} does not tell which characters a token covers; "
+                "give a model whose folder holds a tokenizer.json"
+            )
+        parts = [pair for segment in self._spaced(template) for pair in segment]
+        spaced = next(s for part, s in parts if (part.role, part.text) == ("field", name))
+        before = " " if spaced and self._spaces else ""
+        found: Any = self.tokenizer(
+            before + text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
+        bounds = [(max(a - len(before), 0), b - len(before)) for a, b in found["offset_mapping"]]
+        return found["input_ids"], [_trimmed(text, *both) for both in bounds]
+
+    @cached_property
+    def closing(self) -> Pieces:
+        """The token to put behind a text, where the tokenizer's own layout ends with none."""
+        last: Any = _first(self.tokenizer.eos_token_id, self.tokenizer.sep_token_id, self.pad)
+        return [] if self.frames[1][0][-1] else [last]
+
+    def room(self, template: Template) -> int:
+        """How many pieces of text fit in beside the pattern's own tokens."""
+        fixed = len(self.lay_out(template, {name: [] for name in template.fields}).ids)
+        return self.max_length + template.pseudo_tokens - fixed
+
     def check_template(self, template: Template) -> None:
         """Raises DataError where the pattern alone leaves no room for text."""
-        fixed = len(self.lay_out(template, {name: [] for name in template.fields}).ids)
-        if fixed >= self.max_length + template.pseudo_tokens:
+        if (room := self.room(template)) <= 0:
             raise DataError(
                 f"task.max_length={self.max_length} leaves no room for text: the pattern's own "
-                f"tokens are {fixed - template.pseudo_tokens}; raise task.max_length"
+                f"tokens are {self.max_length - room}; raise task.max_length"
             )
 
     def lay_out(self, template: Template, fields: Mapping[str, str | Pieces]) -> Encoded:
         """One example as ids: at most `max_length` of them, pseudo tokens not counted."""
         frame, types = self.frames[len(template.segments)]
         segments = [
-            [
-                # where no special token divides two segments, a space does
-                (part, self._part(part, fields, not part_number and bool(number) and not before))
-                for part_number, part in enumerate(segment)
-            ]
-            for number, (segment, before) in enumerate(zip(template.segments, frame, strict=False))
+            [(part, self._part(part, fields, spaced)) for part, spaced in segment]
+            for segment in self._spaced(template)
         ]
         used = sum(map(len, frame))
         used += sum(len(ids) for s in segments for part, ids in s if part.role != "slot")
@@ -168,12 +162,13 @@ class Encoder:
         placeholder = [self.unknown]
         encoded.add(placeholder * template.front, types[0], 0)
         encoded.add(frame[0], types[0])
-        slot = template.front
+        slot, lengths = template.front, iter(template.slots)
         for segment, kind, after in zip(segments, types, frame[1:], strict=True):
             for part, ids in segment:
                 if part.role == "slot":
-                    encoded.add(placeholder * template.slot_length, kind, slot)
-                    slot += template.slot_length
+                    length = next(lengths)
+                    encoded.add(placeholder * length, kind, slot)
+                    slot += length
                     continue
                 if part.role == "mask":
                     encoded.answer = len(encoded.ids)
@@ -184,8 +179,19 @@ class Encoder:
             encoded.add(after, kind)
         return encoded
 
-    def _part(self, part: Part, fields: Mapping[str, str | Pieces], divides: bool) -> Pieces:
-        spaced = part.spaced or divides
+    def _spaced(self, template: Template) -> list[list[tuple[Part, bool]]]:
+        """Each segment's parts, and whether a space stands before them."""
+        frame, _ = self.frames[len(template.segments)]
+        return [
+            [
+                # where no special token divides two segments, a space does
+                (part, part.spaced or (not place and bool(number) and not before))
+                for place, part in enumerate(segment)
+            ]
+            for number, (segment, before) in enumerate(zip(template.segments, frame, strict=False))
+        ]
+
+    def _part(self, part: Part, fields: Mapping[str, str | Pieces], spaced: bool) -> Pieces:
         if part.role == "field":
             value = fields[part.text]
             return self.pieces(value, spaced) if isinstance(value, str) else list(value)

@@ -11,8 +11,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from ptbench.batches import Shuffled, by_length
 from ptbench.errors import Diverged
 from ptbench.inputs import IGNORE, Batch
 from ptbench.kinds import Features
@@ -52,10 +52,14 @@ class Silent:
 
 @dataclass(frozen=True)
 class Part:
-    """Encoded examples with what their predictions are scored against."""
+    """Encoded examples with what their predictions are scored against.
+
+    `left_out` counts those that the backbone's vocabulary cannot answer.
+    """
 
     features: list[Features]
     references: list[Any]
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class Job:
         seed: int,
         accelerator: Accelerator,
     ):
+        model.prompt.start(model.backbone)
         self.model, self.encoder, self.select, self.training = model, encoder, select, training
         self.accelerator = accelerator
         self.observer: Observer = Silent()
@@ -196,10 +201,8 @@ def predict(
     """Predictions in the order of the features, made in batches of like length."""
     model.eval()
     device = next(model.parameters()).device
-    order = sorted(range(len(features)), key=lambda i: len(features[i]))
     found: list[Any] = [None] * len(features)
-    for start in range(0, len(order), batch_size):
-        places = order[start : start + batch_size]
+    for places in by_length(features, batch_size):
         some = [features[place] for place in places]
         batch = model.kind.collate(some, encoder).to(device)
         for place, prediction in zip(places, respond([model], [batch])[0], strict=True):
@@ -210,19 +213,12 @@ def predict(
 def _loader(
     model: Adapted, encoder: Encoder, features: list[Features], training: Training, seed: int
 ) -> DataLoader[Any]:
-    """Shuffled batches of like length, each cut into the parts that pass one by one."""
+    """Shuffled batches, each cut into the parts that pass one by one."""
 
     def collate(some: list[Features]) -> list[Batch]:
         size = math.ceil(len(some) / training.accumulate)
         parts = [some[i : i + size] for i in range(0, len(some), size)]
         return [model.kind.collate(part, encoder) for part in parts]
 
-    lengths = [len(f) for f in features]
-    order = torch.Generator().manual_seed(seed)
-    sampler = LengthGroupedSampler(training.batch_size, lengths=lengths, generator=order)
-    return DataLoader(
-        features,  # pyright: ignore[reportArgumentType]
-        batch_size=training.batch_size,
-        sampler=sampler,
-        collate_fn=collate,
-    )
+    batches = Shuffled(features, training.batch_size, seed)
+    return DataLoader(features, batch_sampler=batches, collate_fn=collate)  # pyright: ignore[reportArgumentType]

@@ -12,7 +12,12 @@ from ptbench.task import Task
 class BoolQ(Task):
     """SuperGLUE's form; test labels are hidden. Pattern: P-tuning v1's few-shot code."""
 
-    source: ClassVar[Source] = Hub("boolq", hub="aps/super_glue", config="boolq")
+    source: ClassVar[Source] = Hub(
+        "boolq",
+        hub="aps/super_glue",
+        config="boolq",
+        sizes={"train": 9427, "validation": 3270, "test": 3245},
+    )
     kind: ClassVar[Kind] = Classification(
         labels=("False", "True"),
         text="{question}[SEP]{passage}",

@@ -13,7 +13,9 @@ from ptbench.task import Task
 class CB(Task):
     """SuperGLUE's form and label order; test labels are hidden."""
 
-    source: ClassVar[Source] = Hub("cb", hub="aps/super_glue", config="cb")
+    source: ClassVar[Source] = Hub(
+        "cb", hub="aps/super_glue", config="cb", sizes={"train": 250, "validation": 56, "test": 250}
+    )
     kind: ClassVar[Kind] = Classification(
         labels=("entailment", "contradiction", "neutral"),
         text="{premise}[SEP]{hypothesis}",

@@ -12,7 +12,9 @@ from ptbench.task import Task
 class CoNLL03(Task):
     """Tjong Kim Sang & De Meulder 2003, English."""
 
-    source: ClassVar[Source] = Hub("conll03", hub="lhoestq/conll2003")
+    source: ClassVar[Source] = Hub(
+        "conll03", hub="lhoestq/conll2003", sizes={"train": 14041, "validation": 3250, "test": 3453}
+    )
     kind: ClassVar[Kind] = Labelling(
         labels=bio("PER", "ORG", "LOC", "MISC"),
         pattern="[P] {tokens} [P] named entities : [P]",

@@ -22,7 +22,12 @@ def spans_to_bio(row: Row) -> Row:
 class CoNLL04(Task):
     """Roth & Yih 2004; the hub's spans become BIO labels in the order of P-tuning v2's code."""
 
-    source: ClassVar[Source] = Hub("conll04", hub="DFKI-SLT/conll04", convert=spans_to_bio)
+    source: ClassVar[Source] = Hub(
+        "conll04",
+        hub="DFKI-SLT/conll04",
+        convert=spans_to_bio,
+        sizes={"train": 922, "validation": 231, "test": 288},
+    )
     kind: ClassVar[Kind] = Labelling(
         labels=("O", "B-Loc", "B-Peop", "B-Org", "B-Other", "I-Loc", "I-Peop", "I-Org", "I-Other"),
         pattern="[P] {tokens} [P] named entities : [P]",

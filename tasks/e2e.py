@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from ptbench.data import Hub, Row, Source
 from ptbench.kinds import Generation
+from ptbench.metrics import NIST, CaptionROUGE, CIDEr, UncasedBLEU
 from ptbench.task import Writing
 
 
@@ -17,7 +18,7 @@ def attributes(row: Row) -> Row:
 
 @dataclass(frozen=True)
 class E2E(Writing):
-    """Novikova et al. 2017; all references of one meaning representation count."""
+    """Novikova et al. 2017, with its script's scores but METEOR, against all texts of a source."""
 
     source: ClassVar[Source] = Hub(
         "e2e_nlg",
@@ -25,8 +26,13 @@ class E2E(Writing):
         config="default",
         revision="refs/convert/parquet",
         convert=attributes,
+        sizes={"train": 42061, "validation": 4672, "test": 4693},
     )
     kind: ClassVar[Generation] = Generation(
-        text="{attributes}", pattern="[P] {attributes} [P]", target="human_reference"
+        text="{attributes}",
+        pattern="[P] {attributes} [P]",
+        target="human_reference",
+        metrics=(UncasedBLEU, NIST, CaptionROUGE, CIDEr),
+        main_metric="bleu_uncased",
     )
     selected: ClassVar[str | None] = "validation"

@@ -12,7 +12,12 @@ from ptbench.task import Task
 class RTE(Task):
     """SuperGLUE's form; test labels are hidden. Pattern: P-tuning v1's few-shot code."""
 
-    source: ClassVar[Source] = Hub("rte", hub="aps/super_glue", config="rte")
+    source: ClassVar[Source] = Hub(
+        "rte",
+        hub="aps/super_glue",
+        config="rte",
+        sizes={"train": 2490, "validation": 277, "test": 3000},
+    )
     kind: ClassVar[Kind] = Classification(
         labels=("entailment", "not_entailment"),
         text="{premise}[SEP]{hypothesis}",

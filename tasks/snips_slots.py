@@ -21,7 +21,11 @@ spatial_relation state timeRange track year
 class SnipsSlots(Task):
     """Coucke et al. 2018, in the split of Goo et al. 2018; not on the hub in this form."""
 
-    source: ClassVar[Source] = Hub("snips", splits={"validation": "dev"})
+    source: ClassVar[Source] = Hub(
+        "snips",
+        splits={"validation": "dev"},
+        sizes={"train": 13084, "validation": 700, "test": 700},
+    )
     kind: ClassVar[Kind] = Labelling(
         labels=bio(*SLOTS.split()),
         pattern="[P] {tokens} [P] slots : [P]",

@@ -12,7 +12,12 @@ from ptbench.task import Task
 class SST2(Task):
     """Socher et al. 2013, GLUE's form; test labels are hidden, so validation is reported."""
 
-    source: ClassVar[Source] = Hub("sst2", hub="nyu-mll/glue", config="sst2")
+    source: ClassVar[Source] = Hub(
+        "sst2",
+        hub="nyu-mll/glue",
+        config="sst2",
+        sizes={"train": 67349, "validation": 872, "test": 1821},
+    )
     kind: ClassVar[Kind] = Classification(
         labels=("negative", "positive"),
         text="{sentence}",

@@ -13,7 +13,11 @@ class TREC(Task):
     """Li & Roth 2002, the six coarse classes."""
 
     source: ClassVar[Source] = Hub(
-        "trec", hub="CogComp/trec", config="default", revision="refs/convert/parquet"
+        "trec",
+        hub="CogComp/trec",
+        config="default",
+        revision="refs/convert/parquet",
+        sizes={"train": 5452, "test": 500},
     )
     kind: ClassVar[Kind] = Classification(
         labels=("ABBR", "ENTY", "DESC", "HUM", "LOC", "NUM"),

@@ -17,6 +17,7 @@ class UNER(Task):
         hub="universalner/universal_ner",
         config="en_ewt",
         revision="refs/convert/parquet",
+        sizes={"validation": 2001, "test": 2077},
     )
     kind: ClassVar[Kind] = Labelling(
         labels=bio("PER", "ORG", "LOC"),

@@ -12,7 +12,12 @@ from ptbench.task import Task
 class WiC(Task):
     """SuperGLUE's form; test labels are hidden. Text: P-tuning v2's template 1, its BERT form."""
 
-    source: ClassVar[Source] = Hub("wic", hub="aps/super_glue", config="wic")
+    source: ClassVar[Source] = Hub(
+        "wic",
+        hub="aps/super_glue",
+        config="wic",
+        sizes={"train": 5428, "validation": 638, "test": 1400},
+    )
     kind: ClassVar[Kind] = Classification(
         labels=("False", "True"),
         text="{word}: {sentence1}[SEP]{word}: {sentence2}",

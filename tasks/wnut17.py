@@ -13,7 +13,11 @@ class WNUT17(Task):
     """Derczynski et al. 2017."""
 
     source: ClassVar[Source] = Hub(
-        "wnut17", hub="leondz/wnut_17", config="wnut_17", revision="refs/convert/parquet"
+        "wnut17",
+        hub="leondz/wnut_17",
+        config="wnut_17",
+        revision="refs/convert/parquet",
+        sizes={"train": 3394, "validation": 1009, "test": 1287},
     )
     kind: ClassVar[Kind] = Labelling(
         labels=bio("corporation", "creative-work", "group", "location", "person", "product"),

@@ -15,7 +15,7 @@ import ptbench.run  # noqa: F401  # registers the resolver that conf/ uses
 from ptbench.attention import NAMES
 from ptbench.backbones import Backbone, Pooling
 from ptbench.data import Made, Row, Source
-from ptbench.kinds import Classification, Cloze, Kind, Labelling, bio
+from ptbench.kinds import Choice, Classification, Cloze, Kind, Labelling, Span, bio
 from ptbench.models import Random
 from ptbench.paths import CONF
 from ptbench.task import Task
@@ -73,7 +73,10 @@ def composed() -> Iterator[Callable[..., DictConfig]]:
 
 
 def sentences(split: str, rows: int, seed: int) -> list[Row]:
-    """Made-up words: a quarter of the rows have an x, `label` says so, `ner_tags` says where."""
+    """Made-up words: a quarter of the rows have an x, `label` says so, `ner_tags` says where.
+
+    `answers` says where as SQuAD does; of `choices` the one with an x is `right`.
+    """
     draw = random.Random(f"{split} {seed}")
     found: list[Row] = []
     for number in range(rows):
@@ -82,7 +85,13 @@ def sentences(split: str, rows: int, seed: int) -> list[Row]:
         if label:
             tokens[draw.randrange(len(tokens))] = "x"
         tags = [int(token == "x") for token in tokens]
-        found.append({"tokens": tokens, "text": " ".join(tokens), "label": label, "ner_tags": tags})
+        text, right = " ".join(tokens), number % 3
+        answers = {"text": ["x"] * label, "answer_start": [text.find("x")] * label}
+        choices = [tokens[0], tokens[-1], "e", "d"][: 3 + number % 2]
+        choices[right] = "x" * 9  # so plain that any method finds it in a few steps
+        row = {"tokens": tokens, "text": text, "label": label, "ner_tags": tags}
+        row |= {"context": text, "question": "x ?", "answers": answers}
+        found.append(row | {"choices": choices, "right": right})
     return found
 
 
@@ -91,6 +100,14 @@ PLAIN = Classification(labels=("no", "yes"), text="{text}", pattern=PATTERN)
 KINDS: dict[str, Kind] = {
     "classification": PLAIN,
     "labelling": Labelling(labels=bio("X")),
+    "choice": Choice(
+        labels=("first", "second", "third", "fourth"),
+        text="{text}[SEP]{choice}",
+        pattern="[P] {text} [P][SEP]{choice}",
+        target="right",
+        choices=("choices",),
+    ),
+    "span": Span(null_threshold=0.0),
     "cloze": Cloze(labels=PLAIN.labels, text="{text} is [MASK]", pattern=PATTERN, words=("n", "y")),
 }
 

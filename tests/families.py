@@ -1,6 +1,5 @@
 """A small random config of every family of backbones that the suite supports."""
 
-from dataclasses import dataclass
 from typing import Any
 
 _BERT = {
@@ -116,30 +115,3 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "bart": _BART,
     "t5": _T5,
 }
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What closed formulas need of a family, from the values of its config alone."""
-
-    width: int
-    embedding: int
-    numbers: int  # of a place of the prompt at one site: a key and a value in every layer
-    sites: int
-
-    @classmethod
-    def of(cls, family: str) -> "Sizes":
-        config = FAMILIES[family]
-
-        def value(*names: str) -> int:
-            return next(config[name] for name in names if name in config)
-
-        width = value("hidden_size", "dim", "n_embd", "d_model")
-        heads = value(
-            "num_attention_heads", "n_heads", "n_head", "num_heads", "encoder_attention_heads"
-        )
-        size = config.get("head_dim", config.get("d_kv", width // heads))
-        layers = value("num_hidden_layers", "n_layers", "n_layer", "num_layers", "encoder_layers")
-        numbers = layers * 2 * config.get("num_key_value_heads", heads) * size
-        sites = 3 if family in PAIRS else 1  # the encoder's, the decoder's, and between them
-        return cls(width, config.get("embedding_size", width), numbers, sites)

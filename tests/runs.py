@@ -19,7 +19,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict, read_write
 
-from ptbench import records
+from ptbench import records, run
 from ptbench.paths import CONF
 from ptbench.run import build_cell, main
 
@@ -121,6 +121,7 @@ def redirected(folder: Path) -> Iterator[None]:
     with (
         mock.patch.object(records, "path_of", path_of),
         mock.patch.object(records, "RUNS", folder / "runs"),
+        mock.patch.object(run, "RUNS", folder / "runs"),
     ):
         yield
 

@@ -34,7 +34,7 @@ def put(file: Path, *overrides: str, seed: int = 0, model: str = "tiny") -> Adap
     config = composed(f"model={model}", *overrides)
     cell = build_cell(config)
     torch.manual_seed(seed)
-    model_ = cell.method.adapt(cell.model.load(), cell.task.kind).eval()
+    model_ = cell.method.adapt(cell.model.load(), cell.task.asks).eval()
     trained = [p for p in model_.parameters() if p.requires_grad]
     torch.manual_seed(len(file.stem) + sum(map(ord, str(overrides))))
     with torch.no_grad():

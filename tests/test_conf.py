@@ -50,11 +50,12 @@ def test_every_method_builds(method: str) -> None:
 def test_every_task_builds_and_says_what_it_is(task: str) -> None:
     cell = built(f"task={task}", "model=tiny")
     assert isinstance(cell.task, Task)
-    kind: Kind = cell.task.kind
-    assert len(set(kind.labels)) == len(kind.labels)
-    assert "{" in kind.text
-    assert kind.template.fields
-    assert cell.task.reported != cell.task.selected
+    for part in cell.task.members.values() or [cell.task]:
+        kind: Kind = part.asks
+        assert len(set(kind.labels)) == len(kind.labels)
+        assert "{" in kind.text
+        assert kind.template.fields
+        assert part.reported != part.selected
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -51,19 +51,19 @@ def test_the_guide_s_method_and_task_run_as_they_stand(checkout: Path) -> None:
     assert written(checkout) == [
         "methods/prompt_mlp.py",
         "conf/method/prompt_mlp.yaml",
-        "tasks/qnli.py",
-        "conf/task/qnli.yaml",
+        "tasks/imdb.py",
+        "conf/task/imdb.yaml",
     ]
     assert "prompt_mlp" in ptbench(checkout, "list", "method").stdout
-    assert "qnli" in ptbench(checkout, "list", "task").stdout
+    assert "imdb" in ptbench(checkout, "list", "task").stdout
 
-    rows = [{"question": f"q {n}?", "sentence": f"s {n}", "label": n % 2} for n in range(16)]
-    for split in ("train", "validation"):
-        write_rows(checkout / "data" / "qnli" / f"{split}.jsonl", rows)
-    cell = ("method=prompt_mlp", "task=qnli", "model=tiny", "train.epochs=1", "data.root=data")
+    rows = [{"text": f"film {n}", "label": n % 2} for n in range(16)]
+    for split in ("train", "test"):
+        write_rows(checkout / "data" / "imdb" / f"{split}.jsonl", rows)
+    cell = ("method=prompt_mlp", "task=imdb", "model=tiny", "train.epochs=1", "data.root=data")
     done = ptbench(checkout, "run", *cell)
     assert done.returncode == 0, done.stderr
     (record,) = records.load("adhoc", checkout / "results" / "records")
     assert record["status"] == "done"
     assert record["adaptation"]["title"] == "prompt tuning, MLP"
-    assert set(record["scores"]) == {"validation"}
+    assert set(record["scores"]) == {"test"}

@@ -14,23 +14,33 @@ from ptbench.backbones import Backbone, Pooling
 from ptbench.encoders import Table
 from ptbench.errors import BackboneError
 from ptbench.generation import generate, padded_left
-from ptbench.inputs import Batch
+from ptbench.inputs import IGNORE, Batch
 from ptbench.kinds import Classification
 from ptbench.method import Adapted
 from ptbench.models import Random
-from ptbench.prompts import InputPrompt, LayerPrompt, Prompt
+from ptbench.prompts import InfixPrompt, InputPrompt, LayerPrompt, Prompt
 from tests.families import DECODERS, FAMILIES, PAIRS
 from tests.test_attention import batch, one
 
 KIND = Classification(("n", "y"), text="{x}", pattern="{x}")
 NEW = 6
+TOKENS = ("ids", "mask", "types", "slots", "targets")  # of a batch, for each place
 PROMPTS: dict[str, Callable[[Backbone], Prompt]] = {
     "no prompt": lambda backbone: Prompt(),
     "prefix": lambda backbone: LayerPrompt(
         backbone, Table(3, LayerPrompt.width(backbone), std=1.0), 0.0, shifted=True
     ),
+    "infix": lambda backbone: InfixPrompt(
+        backbone, Table(3, LayerPrompt.width(backbone), std=1.0), 0.0, shifted=True
+    ),
     "word embeddings": lambda backbone: InputPrompt(Table(2, backbone.words.embedding_dim, 1.0)),
 }
+CASES = [
+    (family, prompt)
+    for family in (*DECODERS, *PAIRS)
+    for prompt in PROMPTS
+    if family in DECODERS or prompt != "infix"
+]
 
 
 def writer(family: str, prompt: str, tiny: Random) -> Adapted:
@@ -60,7 +70,9 @@ def writer(family: str, prompt: str, tiny: Random) -> Adapted:
 
 
 def text(prompt: str) -> Batch:
-    return batch(front=2 if prompt == "word embeddings" else 0)
+    some = batch(front=2 if prompt == "word embeddings" else 0)
+    last = torch.arange(some.ids.shape[1]) == some.mask.sum(1, keepdim=True) - 1
+    return replace(some, targets=torch.where(last, 7, IGNORE))  # what the last place writes first
 
 
 def generated(model: Adapted, some: Batch, *arguments: Any, **more: Any) -> Tensor:
@@ -73,9 +85,7 @@ def loop(model: Adapted, some: Batch) -> Tensor:
     for row in range(len(some.ids)):
         alone = one(some, row)
         length = int(alone.mask.sum())
-        alone = replace(
-            alone, **{n: getattr(alone, n)[:, :length] for n in ("ids", "mask", "types", "slots")}
-        )
+        alone = replace(alone, **{n: getattr(alone, n)[:, :length] for n in TOKENS})
         rows.append(_written(model, backbone, alone))
     return torch.tensor(rows)
 
@@ -94,17 +104,15 @@ def _written(model: Adapted, backbone: Backbone, alone: Batch) -> list[int]:
             ).last_hidden_state
         else:
             embeds = torch.cat([inputs.embeds, backbone.words(torch.tensor([written]).long())], 1)
-            first = int(inputs.positions[0, 0])
+            behind = inputs.positions[:, -1:] + 1 + torch.arange(len(written))
             hidden = backbone.model(
-                inputs_embeds=embeds,
-                position_ids=torch.arange(first, first + embeds.shape[1])[None],
+                inputs_embeds=embeds, position_ids=torch.cat([inputs.positions, behind], 1)
             ).last_hidden_state
         written.append(int(backbone.lm_head(hidden[:, -1:]).argmax()))
     return written
 
 
-@pytest.mark.parametrize("prompt", PROMPTS)
-@pytest.mark.parametrize("family", (*DECODERS, *PAIRS))
+@pytest.mark.parametrize(("family", "prompt"), CASES)
 def test_cached_equals_uncached_equals_a_plain_loop(family: str, prompt: str, tiny: Random) -> None:
     model, some = writer(family, prompt, tiny), text(prompt)
     expected = loop(model, some)
@@ -113,8 +121,7 @@ def test_cached_equals_uncached_equals_a_plain_loop(family: str, prompt: str, ti
     assert torch.equal(generated(model, some, NEW, cache=False), expected)
 
 
-@pytest.mark.parametrize("prompt", PROMPTS)
-@pytest.mark.parametrize("family", (*DECODERS, *PAIRS))
+@pytest.mark.parametrize(("family", "prompt"), CASES)
 def test_beam_search_is_the_same_cached_and_row_by_row(
     family: str, prompt: str, tiny: Random
 ) -> None:

@@ -17,7 +17,7 @@ from ptbench.cell import Cell, train
 from ptbench.cost import parameters
 from ptbench.encoders import LSTM, MLP, Encoder, Table
 from ptbench.inputs import IGNORE
-from ptbench.kinds import Cloze
+from ptbench.kinds import Choice, Cloze
 from ptbench.method import Adapted, Method
 from ptbench.models import Random
 from ptbench.paths import CONF
@@ -29,6 +29,7 @@ from ptbench.train import Job, Observer, Silent
 
 METHODS = sorted(file.stem for file in (CONF / "method").glob("*.yaml"))
 WIDTH, LAYERS = 32, 2  # of conf/model/tiny.yaml
+LOGITS = {Cloze: 0, Choice: 1}  # of a new head, where they are not one a label
 TINY = Random(Pooling.first, lm_head=True, width=32, layers=2, heads=4, positions=256)
 Compose = Callable[..., DictConfig]
 
@@ -131,7 +132,7 @@ def encoder_size(encoder: Encoder | None, place: str) -> int:
 
 def test_trainable_count_is_the_formula(cell: Trained) -> None:
     model = cell.model
-    labels = 0 if isinstance(model.kind, Cloze) else len(model.kind.labels)
+    labels = LOGITS.get(type(model.kind), len(model.kind.labels))
     expected = encoder_size(model.prompt.encoder, model.prompt.place) + labels * (WIDTH + 1)
     backbone = sum(p.numel() for p in model.pretrained())
     counts = parameters(model)

@@ -1,5 +1,6 @@
 """Scores: hand-worked cases, and agreement with the libraries that papers use."""
 
+import math
 import random
 
 import pytest
@@ -7,8 +8,19 @@ from seqeval.metrics import f1_score, precision_score, recall_score
 from sklearn.metrics import accuracy_score
 from sklearn.metrics import f1_score as class_f1
 
-from ptbench.kinds import Classification, Labelling, bio
-from ptbench.metrics import Accuracy, EntityF1, MacroF1, score
+from ptbench.kinds import Labelling, bio
+from ptbench.metrics import (
+    MCC,
+    Accuracy,
+    EntityF1,
+    MacroF1,
+    MultiRC,
+    Pearson,
+    PositiveF1,
+    PrecisionAt1,
+    Spearman,
+    score,
+)
 
 NAMES = Labelling(labels=bio("PER", "LOC"))
 
@@ -87,15 +99,49 @@ def test_agrees_with_sklearn_on_random_labels() -> None:
     assert scores["macro_f1"] == pytest.approx(class_f1(gold, found, average="macro"))
 
 
-def test_the_floor_of_a_classification_is_its_majority() -> None:
-    kind = Classification(
-        labels=("a", "b", "c"), text="{x}", pattern="{x}", metrics=(Accuracy, MacroF1)
-    )
-    floor = kind.floor([2, 1, 2, 0, 2])
-    # class 2 has recall 1 and precision 3/5, the other two have nothing
-    assert floor == pytest.approx({"accuracy": 3 / 5, "macro_f1": (6 / 8) / 3})
+def test_positive_f1_by_hand() -> None:
+    gold, found = [1, 1, 0, 0, 1], [1, 0, 1, 0, 1]
+    assert score((PositiveF1,), found, gold)["f1"] == pytest.approx(2 * 2 / (3 + 3))
+    assert score((PositiveF1,), [0, 0], [1, 0])["f1"] == 0
+    assert score((PositiveF1,), [0, 0], [0, 0])["f1"] == 0
 
 
-def test_the_floor_of_a_labelling_is_no_entity() -> None:
-    gold = [["B-PER", "O"], ["O", "O"]]
-    assert NAMES.floor(gold) == {"f1": 0.0, "precision": 0.0, "recall": 0.0}
+def test_mcc_by_hand() -> None:
+    # 2 true and 1 false positives, 3 true and 1 false negatives
+    gold, found = [1, 1, 1, 0, 0, 0, 0], [1, 1, 0, 1, 0, 0, 0]
+    expected = (2 * 3 - 1 * 1) / math.sqrt(3 * 3 * 4 * 4)
+    assert score((MCC,), found, gold)["mcc"] == pytest.approx(expected)
+    assert score((MCC,), [1 - label for label in gold], gold)["mcc"] == pytest.approx(-1)
+    assert score((MCC,), [1] * 7, gold)["mcc"] == 0
+
+
+def test_correlations_by_hand() -> None:
+    gold, found = [1.0, 2.0, 3.0, 4.0], [1.0, 3.0, 2.0, 10.0]
+    scores = score((Pearson, Spearman), found, gold)
+    # deviations -3/2, -1/2, 1/2, 3/2 and -3, -1, -2, 6; ranks 1, 3, 2, 4
+    assert scores["pearson"] == pytest.approx(13 / math.sqrt(5 * 50))
+    assert scores["spearman"] == pytest.approx(1 - 6 * 2 / (4 * 15))
+    constant = score((Pearson, Spearman), [2.0] * 4, gold)
+    assert constant == {"pearson": 0, "spearman": 0}
+
+
+def test_correlation_of_ranks_sees_no_scale_and_shares_ties() -> None:
+    gold, found = [0.0, 1.0, 1.0, 5.0], [0.1, 0.2, 0.4, 0.3]
+    # ranks 1, 2.5, 2.5, 4 and 1, 2, 4, 3: deviations -1.5, 0, 0, 1.5 and -1.5, -0.5, 1.5, 0.5
+    expected = 3 / math.sqrt(4.5 * 5)
+    assert score((Spearman,), found, gold)["spearman"] == pytest.approx(expected)
+    cubed = [number**3 for number in found]
+    assert score((Spearman,), cubed, gold)["spearman"] == pytest.approx(expected)
+
+
+def test_multirc_by_hand() -> None:
+    places = [("a", 1), ("a", 0), ("b", 1), ("b", 1), ("c", 0), ("a", 1)]
+    gold = [{"question": question, "label": label} for question, label in places]
+    scores = score((MultiRC,), [1, 0, 1, 0, 1, 1], gold)
+    # a is right in all its three answers, which need not stand together
+    assert scores == pytest.approx({"f1a": 2 * 3 / (4 + 4), "exact": 1 / 3})
+
+
+def test_precision_at_1_by_hand() -> None:
+    scores = score((PrecisionAt1,), ["Paris", "Rome", "rome"], ["Paris", "Rome", "Rome"])
+    assert scores == pytest.approx({"p_at_1": 2 / 3})

@@ -25,8 +25,10 @@ PARTS = {
     "adaptation": {"title", "prompt", "encoder", "head", "backbone"},
     "scores": {"test"},
     "floor": {"test"},
+    "random_floor": {"test"},
     "selection": {"split", "metric", "step", "score"},
     "rows": {"train", "select", "report"},
+    "left_out": {"train", "select", "report"},
     "curve": set(),
     "cost": {
         "trainable_parameters",
@@ -65,6 +67,7 @@ def test_a_made_task_gives_a_whole_record(bench: Bench) -> None:
     assert [point["epoch"] for point in record["curve"]] == [1, 2]
     assert record["scores"]["test"]["accuracy"] in [n / 6 for n in range(7)]
     assert record["floor"]["test"]["accuracy"] == 0.5
+    assert record["random_floor"]["test"]["accuracy"] == 0.5
     assert record["selection"]["score"] == max(point["score"] for point in record["curve"])
     cost = record["cost"]
     assert 0 < cost["trainable_parameters"] < cost["total_parameters"]

@@ -16,7 +16,8 @@ from ptbench.errors import DataError
 from ptbench.inputs import IGNORE
 from ptbench.kinds import Classification, Labelling, bio
 from ptbench.models import Random
-from ptbench.templates import Encoded, Encoder, parse
+from ptbench.patterns import parse
+from ptbench.templates import Encoded, Encoder
 
 SINGLE, PAIR = parse("{a}"), parse("{a}[SEP]{b}")
 SENTENCE = "the unbelievable cat, sat on antidisestablishmentarianism's mat - twice !"
@@ -143,7 +144,7 @@ def spelt(tokenizer: PreTrainedTokenizerBase, found: Encoded) -> str:
 def test_patterns_number_their_slots_in_reading_order(
     pattern: str, slot_length: int, expected: str, letters: PreTrainedTokenizerBase
 ) -> None:
-    template = parse(pattern, slot_length=slot_length)
+    template = parse(pattern, slots=slot_length)
     found = Encoder(letters, 64).lay_out(template, {"a": "ab", "b": "c"})
     assert spelt(letters, found) == expected
     assert template.pseudo_tokens == max(found.slots) + 1
@@ -162,7 +163,7 @@ def test_pseudo_tokens_in_front_stand_before_the_first_special_token(
 
 @pytest.mark.parametrize("length", range(8, 24))
 def test_the_limit_cuts_fields_alone(length: int, letters: PreTrainedTokenizerBase) -> None:
-    template = parse("{a} [SEP] {b} ? [P] x : [MASK] .", slot_length=2)
+    template = parse("{a} [SEP] {b} ? [P] x : [MASK] .", slots=2)
     fields = {"a": "b" * 9, "b": "c" * 4}
     found = Encoder(letters, length).lay_out(template, fields)
     kept = {"a": fields["a"][: len(found.places["a"])], "b": fields["b"][: len(found.places["b"])]}
@@ -173,7 +174,7 @@ def test_the_limit_cuts_fields_alone(length: int, letters: PreTrainedTokenizerBa
 
 
 def test_a_pattern_that_leaves_no_room_is_refused(letters: PreTrainedTokenizerBase) -> None:
-    template = parse("{a} ? [P] x : [MASK]", slot_length=5)
+    template = parse("{a} ? [P] x : [MASK]", slots=5)
     Encoder(letters, 7).check_template(template)
     with pytest.raises(DataError, match=r"task\.max_length=6 leaves no room .* are 6"):
         Encoder(letters, 6).check_template(template)

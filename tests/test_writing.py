@@ -1,6 +1,7 @@
 """The generation kind: what is learnt and what is searched for, by decoders and pairs."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,15 +10,18 @@ import transformers
 from ptbench.attention import NAMES
 from ptbench.backbones import Backbone, Pooling
 from ptbench.encoders import Table
-from ptbench.errors import DataError
+from ptbench.errors import BackboneError, ConfigError, DataError
 from ptbench.generation import generate
 from ptbench.inputs import IGNORE
 from ptbench.kinds import Generation
 from ptbench.method import Adapted, respond
 from ptbench.models import Random
-from ptbench.prompts import LayerPrompt, Prompt
+from ptbench.optimisation import optimizer
+from ptbench.prompts import InfixPrompt, LayerPrompt, Prompt
+from ptbench.serve import Served
 from ptbench.templates import Encoder
 from tests.families import DECODERS, FAMILIES, PAIRS
+from tests.runs import Bench, built, write_rows
 
 KIND = Generation(text="{x}", pattern="[P] {x}", target="y", new_tokens=6)
 ROWS = [{"x": "a b c d", "y": "e f"}, {"x": "a", "y": "g h i j k l m"}, {"x": "b a", "y": "c"}]
@@ -45,6 +49,10 @@ def writer(family: str, tiny: Random, prompt: Callable[[Backbone], Prompt]) -> A
 
 def prefix(backbone: Backbone) -> Prompt:
     return LayerPrompt(backbone, Table(3, LayerPrompt.width(backbone), 1.0), 0.0, shifted=True)
+
+
+def infix(backbone: Backbone) -> Prompt:
+    return InfixPrompt(backbone, Table(3, LayerPrompt.width(backbone), 1.0), 0.0, shifted=True)
 
 
 def encoder_of(model: Adapted) -> Encoder:
@@ -75,10 +83,15 @@ def test_loss_is_the_language_models_own(family: str, tiny: Random) -> None:
     assert torch.allclose(found, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("family", (*DECODERS, *PAIRS))
-def test_answers_are_searched_for_behind_the_source(family: str, tiny: Random) -> None:
+@pytest.mark.parametrize(
+    ("family", "prompt"),
+    [*((f, prefix) for f in (*DECODERS, *PAIRS)), *((f, infix) for f in DECODERS)],
+)
+def test_answers_are_searched_for_behind_the_source(
+    family: str, prompt: Callable[[Backbone], Prompt], tiny: Random
+) -> None:
     """What the reference says does not matter, nor do the other rows."""
-    model = writer(family, tiny, prefix)
+    model = writer(family, tiny, prompt)
     encoder = encoder_of(model)
     features = [KIND.encode(row, encoder, KIND.template) for row in ROWS]
     (together,) = respond([model], [KIND.collate(features, encoder)])
@@ -88,10 +101,13 @@ def test_answers_are_searched_for_behind_the_source(family: str, tiny: Random) -
         source = encoder.lay_out(KIND.template, {"x": row["x"]})
         if not model.backbone.two_stacks:
             source.add([encoder.begin], 0)
-        alone = KIND.collate([type(other)(source, IGNORE)], encoder)
+        last = [*[IGNORE] * (len(source.ids) - 1), 0]
+        alone = KIND.collate([type(other)(source, last)], encoder)
         inputs = model.prompt(alone, model.backbone)
         ids = generate(model.backbone, inputs, KIND.new_tokens)
-        assert model.backbone.tokenizer.decode(ids[0], skip_special_tokens=True).strip() == text
+        assert (
+            model.backbone.tokenizer.batch_decode(ids, skip_special_tokens=True)[0].strip() == text
+        )
 
 
 def test_training_has_a_row_a_reference_and_evaluation_a_row_a_source() -> None:
@@ -109,7 +125,7 @@ def test_the_longest_row_counts_all_that_may_be_written(tiny: Random) -> None:
 
 
 def test_a_reference_that_is_no_text_is_refused() -> None:
-    with pytest.raises(DataError, match="'y' is 3"):
+    with pytest.raises(DataError, match="'y' is '3', not a text"):
         KIND.reference({"x": "a", "y": 3})
 
 
@@ -131,3 +147,55 @@ def test_what_is_learnt_is_written(family: str, tiny: Random) -> None:
         optimizer.step()
     short = [row["y"].split()[: KIND.new_tokens - 1] for row in ROWS]
     assert [text.split() for text in respond([model], [batch])[0]] == short
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, tiny: Random) -> Path:
+    """A small random GPT-2 as a checkpoint on disk."""
+    where = tmp_path_factory.mktemp("gpt2")
+    sizes = {**FAMILIES["gpt2"], "n_positions": 256, "vocab_size": 200}
+    config = transformers.AutoConfig.for_model("gpt2", **sizes)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(where)
+    tiny.load().tokenizer.save_pretrained(where)
+    return where
+
+
+def test_a_run_writes_a_record_and_its_prompt_answers(tmp_path: Path, folder: Path) -> None:
+    bench = Bench(tmp_path)
+    meanings = ("name[Aa], area[city]", "name[Bb], food[figs]")
+    for split in ("train", "validation", "test"):
+        rows = [
+            {"meaning_representation": meanings[n % 2], "human_reference": f"It is good {n} ."}
+            for n in range(8)
+        ]
+        write_rows(bench.data / "e2e_nlg" / f"{split}.jsonl", rows)
+    record = bench.run(
+        "task=e2e",
+        "task.new_tokens=4",
+        "task.beams=2",
+        "method=prefix_tuning",
+        "save=true",
+        "model=gpt2",
+        f"model.name={folder}",
+        "model.revision=null",
+    )
+    assert record["status"] == "done"
+    assert record["rows"] == {"train": 8, "select": 2, "report": 2}
+    assert 0 <= record["scores"]["test"]["bleu_uncased"] <= 1
+    assert record["floor"]["test"]["bleu_uncased"] > 0.5
+    saved = next(bench.folder.rglob("*.safetensors"))
+    served = Served.load(saved.parent, folder)
+    source = "name : Aa | area : city"
+    row = {"prompt": saved.stem, "attributes": source}
+    assert isinstance(served.predict([row])[0], str)
+
+
+def test_a_model_that_fills_masks_is_refused(tiny: Random) -> None:
+    with pytest.raises(BackboneError, match="'bert' fills masks and cannot write"):
+        KIND.head(tiny.load())
+
+
+def test_a_head_that_comes_with_a_frozen_backbone_leaves_nothing_to_train(tiny: Random) -> None:
+    model = writer("gpt2", tiny, lambda backbone: Prompt())
+    with pytest.raises(ConfigError, match="nothing trains"):
+        optimizer(model, built("model=tiny").training)

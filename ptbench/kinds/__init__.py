@@ -1,19 +1,30 @@
 """Kinds of task: each says how examples are encoded, what head reads them, how they are scored."""
 
 from ptbench.kinds.base import Example, Features, Head, Kind
-from ptbench.kinds.classification import Classification
+from ptbench.kinds.choice import Candidates, Choice
+from ptbench.kinds.classification import Classification, Grouped
 from ptbench.kinds.cloze import Cloze
+from ptbench.kinds.fact import Fact
 from ptbench.kinds.generation import Generation
-from ptbench.kinds.labelling import Labelling, bio
+from ptbench.kinds.labelling import Labelling, Roles, bio
+from ptbench.kinds.multi import Multi
+from ptbench.kinds.span import Span
 
 __all__ = [
+    "Candidates",
+    "Choice",
     "Classification",
     "Cloze",
     "Example",
+    "Fact",
     "Features",
     "Generation",
+    "Grouped",
     "Head",
     "Kind",
     "Labelling",
+    "Multi",
+    "Roles",
+    "Span",
     "bio",
 ]

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import evaluate
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,25 +14,34 @@ from ptbench.backbones import Backbone
 from ptbench.data import Row
 from ptbench.errors import DataError
 from ptbench.inputs import IGNORE, Batch
-from ptbench.metrics import score
-from ptbench.templates import Encoded, Encoder, Template, parse
+from ptbench.metrics import Metric, random_floor, score
+from ptbench.patterns import Slots, Template, parse
+from ptbench.templates import Encoded, Encoder
 
 Example = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Features:
-    """An encoded example.
+    """An encoded example; `target` is a label, or several: one for every token, say.
 
-    `target` is a label, or a label for every token; `written` what an encoder-decoder writes.
+    `more` are the further rows of an example that has several: its choices, or windows of a text;
+    `written` what an encoder-decoder writes; `part` the number of its data set, where a task is
+    made of several.
     """
 
     encoded: Encoded
     target: int | list[int]
     written: list[int] | None = None
+    part: int = 0
+    more: tuple[Encoded, ...] = ()
+
+    @property
+    def rows(self) -> tuple[Encoded, ...]:
+        return self.encoded, *self.more
 
     def __len__(self) -> int:
-        return len(self.encoded.ids)
+        return max(len(row.ids) for row in self.rows)
 
     @property
     def targets(self) -> list[int]:
@@ -81,25 +89,38 @@ class Kind(ABC):
     text: str
     pattern: str
     target: str
-    metrics: tuple[type[evaluate.Metric], ...]
+    metrics: tuple[type[Metric], ...]
     main_metric: str
     front: int = 0
-    slot_length: int = 1
+    slots: Slots = 1
 
     reads: ClassVar[str] = "a text"
+    writes: ClassVar[bool] = False  # whether a decoder writes the answer behind the text
 
     def in_front(self, pseudo_tokens: int) -> "Kind":
         """The same kind with pseudo tokens before the text."""
         return replace(self, front=pseudo_tokens)
 
-    def patterned(self, slot_length: int) -> "Kind":
-        """The same kind read through its pattern, `slot_length` pseudo tokens for each `[P]`."""
+    def fitted(self, backbone: Backbone) -> "Kind":
+        """The same kind as this backbone is asked; most kinds ask all backbones alike."""
+        return self
+
+    def fits(self, example: Example, encoder: Encoder) -> bool:
+        """Whether the backbone's vocabulary can answer the example; others are left out."""
+        return True
+
+    def patterned(self, slots: Slots) -> "Kind":
+        """The same kind read through its pattern, with `slots` pseudo tokens for each `[P]`."""
         plain = self.pattern.replace("[MASK]", "")
-        return replace(self, text=plain, slot_length=slot_length)
+        return replace(self, text=plain, slots=slots)
 
     @property
     def template(self) -> Template:
-        return parse(self.text, self.front, self.slot_length)
+        return parse(self.text, self.front, self.slots)
+
+    def check_room(self, encoder: Encoder) -> None:
+        """Raises DataError where the pattern alone leaves no room for text."""
+        encoder.check_template(self.template)
 
     @abstractmethod
     def encode(self, example: Example, encoder: Encoder, template: Template) -> Features: ...
@@ -115,6 +136,10 @@ class Kind(ABC):
     @abstractmethod
     def reference(self, example: Example) -> Any:
         """What a prediction is scored against."""
+
+    def classes(self, example: Example) -> list[str]:
+        """Those of an example whose shares describe a split: its label, or its entities' types."""
+        return []
 
     @abstractmethod
     def head(self, backbone: Backbone) -> Head: ...
@@ -176,12 +201,12 @@ class Kind(ABC):
         )
 
     def collate(self, features: Sequence[Features], encoder: Encoder) -> Batch:
-        """Pads to the longest of the batch."""
+        """Pads to the longest of the batch; an example's rows stand one after the other."""
 
         def padded(rows: Sequence[list[int]], value: int) -> Tensor:
             return pad_sequence([torch.tensor(row) for row in rows], True, value)
 
-        encoded = [f.encoded for f in features]
+        encoded = [row for f in features for row in f.rows]
         written = [f.written for f in features if f.written is not None]
         return Batch(
             ids=padded([e.ids for e in encoded], encoder.pad),
@@ -191,6 +216,7 @@ class Kind(ABC):
             answer=torch.tensor([e.answer for e in encoded]),
             targets=padded([f.targets for f in features], IGNORE),
             written=padded(written, encoder.pad) if written else None,
+            sizes=tuple(len(f.rows) for f in features),
         )
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
@@ -201,9 +227,13 @@ class Kind(ABC):
         )
 
     def score(self, predictions: list[Any], references: list[Any]) -> dict[str, float]:
-        """All metrics, each between 0 and 1."""
+        """All metrics, each between 0 and 1 or as its class says."""
         return score(self.metrics, predictions, references)
 
     def floor(self, references: list[Any]) -> dict[str, float]:
         """What the best constant answer scores."""
         return self.score(self.constant(references), references)
+
+    def random_floor(self, references: list[Any]) -> dict[str, float]:
+        """What the references in random order score on average: right as often, but unread."""
+        return random_floor(self.metrics, references)

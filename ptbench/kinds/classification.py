@@ -4,15 +4,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-import evaluate
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ptbench.backbones import Backbone
 from ptbench.inputs import Batch
 from ptbench.kinds.base import Example, Features, Head, Kind, linear
-from ptbench.metrics import Accuracy
-from ptbench.templates import Encoder, Template
+from ptbench.metrics import Accuracy, Metric, MultiRC
+from ptbench.patterns import Template
+from ptbench.templates import Encoder
 
 
 class PooledHead(Head):
@@ -36,16 +36,20 @@ class Classification(Kind):
     """One label an example. `words` are the verbalizer's, for each label in order."""
 
     target: str = "label"
-    metrics: tuple[type[evaluate.Metric], ...] = (Accuracy,)
+    metrics: tuple[type[Metric], ...] = (Accuracy,)
     main_metric: str = "accuracy"
     words: tuple[str, ...] = ()
 
     def encode(self, example: Example, encoder: Encoder, template: Template) -> Features:
         encoded = encoder.lay_out(template, {name: example[name] for name in template.fields})
-        return Features(encoded, self.reference(example))
+        return Features(encoded, self.label(example[self.target]))
 
     def reference(self, example: Example) -> int:
         return self.label(example[self.target])
+
+    def classes(self, example: Example) -> list[str]:
+        value = example[self.target]
+        return [self.labels[self.label(value)]] if isinstance(value, int | str) else []
 
     def head(self, backbone: Backbone) -> Head:
         return PooledHead(backbone, len(self.labels))
@@ -58,3 +62,24 @@ class Classification(Kind):
 
     def constant(self, references: list[Any]) -> list[int]:
         return [Counter(references).most_common(1)[0][0]] * len(references)
+
+
+@dataclass(frozen=True)
+class Grouped(Classification):
+    """A classification whose examples are the answers to questions, which are scored whole too.
+
+    `group` is the column that names an example's question.
+    """
+
+    metrics: tuple[type[Metric], ...] = (MultiRC,)
+    main_metric: str = "f1a"
+    group: str = "group"
+
+    def reference(self, example: Example) -> Any:
+        self._check_columns(example, self.group)
+        return {"question": str(example[self.group]), "label": super().reference(example)}
+
+    def constant(self, references: list[Any]) -> list[int]:
+        """The label that scores best when all have it: rarely the most frequent one."""
+        answers = ([label] * len(references) for label in range(len(self.labels)))
+        return max(answers, key=lambda found: self.score(found, references)[self.main_metric])

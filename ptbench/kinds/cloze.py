@@ -11,6 +11,7 @@ from ptbench.errors import DataError
 from ptbench.inputs import Batch
 from ptbench.kinds.base import Head
 from ptbench.kinds.classification import Classification
+from ptbench.patterns import Slots
 from ptbench.templates import Encoder
 
 
@@ -36,7 +37,7 @@ class Cloze(Classification):
     """A classification answered at the `[MASK]` of its pattern by one word a label."""
 
     @classmethod
-    def of(cls, kind: Classification, slot_length: int) -> "Cloze":
+    def of(cls, kind: Classification, slots: Slots) -> "Cloze":
         """The cloze form of a classification that has a pattern and words."""
         return cls(
             kind.labels,
@@ -45,7 +46,7 @@ class Cloze(Classification):
             kind.target,
             kind.metrics,
             kind.main_metric,
-            slot_length=slot_length,
+            slots=slots,
             words=kind.words,
         )
 

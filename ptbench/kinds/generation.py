@@ -3,20 +3,20 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
-import evaluate
 from jaxtyping import Float
 from torch import Tensor
 
 from ptbench.backbones import Backbone
 from ptbench.data import Row
-from ptbench.errors import DataError
+from ptbench.errors import BackboneError, DataError
 from ptbench.generation import generate
 from ptbench.inputs import IGNORE, Batch, Inputs
 from ptbench.kinds.base import Example, Features, Head, Kind
-from ptbench.metrics import Bleu
-from ptbench.templates import Encoder, Template
+from ptbench.metrics import BLEU, Metric
+from ptbench.patterns import Template
+from ptbench.templates import Encoder
 
 
 class WordHead(Head):
@@ -25,6 +25,11 @@ class WordHead(Head):
     name = "LM head"
 
     def __init__(self, backbone: Backbone):
+        if not backbone.lm_head.model.can_generate():
+            raise BackboneError(
+                f"architecture '{backbone.model.config.model_type}' fills masks and cannot write; "
+                "choose a decoder or an encoder-decoder (`ptbench list model`)"
+            )
         super().__init__(backbone.lm_head)
 
     def forward(
@@ -44,10 +49,12 @@ class Generation(Kind):
     """
 
     labels: tuple[str, ...] = field(default=(), kw_only=True)
-    metrics: tuple[type[evaluate.Metric], ...] = (Bleu,)
+    metrics: tuple[type[Metric], ...] = (BLEU,)
     main_metric: str = "bleu"
     new_tokens: int = 100
     beams: int = 1
+
+    writes: ClassVar[bool] = True
 
     def encode(self, example: Example, encoder: Encoder, template: Template) -> Features:
         encoded = encoder.lay_out(template, {name: example[name] for name in template.fields})
@@ -112,7 +119,4 @@ class Generation(Kind):
 def _source(inputs: Inputs, batch: Batch) -> Inputs:
     """The rows up to the place that is to be answered first."""
     answered = batch.targets != IGNORE
-    source = batch.mask & (answered.cumsum(1) - answered.int() == 0)
-    end = int(source.sum(1).max())
-    kept = {n: getattr(inputs, n)[:, :end] for n in ("embeds", "types", "positions")}
-    return replace(inputs, **kept, mask=source[:, :end])
+    return replace(inputs, mask=batch.mask & (answered.cumsum(1) - answered.int() == 0))

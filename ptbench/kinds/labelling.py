@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import evaluate
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -11,8 +10,9 @@ from ptbench.backbones import Backbone
 from ptbench.errors import DataError
 from ptbench.inputs import IGNORE, Batch
 from ptbench.kinds.base import Example, Features, Head, Kind, linear
-from ptbench.metrics import EntityF1
-from ptbench.templates import Encoder, Template
+from ptbench.metrics import EntityF1, Metric
+from ptbench.patterns import Template
+from ptbench.templates import Encoder
 
 
 def bio(*names: str) -> tuple[str, ...]:
@@ -46,7 +46,7 @@ class Labelling(Kind):
     text: str = "{tokens}"
     pattern: str = "[P] {tokens} [P]"
     target: str = "ner_tags"
-    metrics: tuple[type[evaluate.Metric], ...] = (EntityF1,)
+    metrics: tuple[type[Metric], ...] = (EntityF1,)
     main_metric: str = "f1"
 
     reads: ClassVar[str] = "a list of words"
@@ -57,15 +57,18 @@ class Labelling(Kind):
     def check(self, example: Example) -> None:
         super().check(example)
         words, labels = example["tokens"], example[self.target]
+        if not isinstance(labels, list):
+            raise DataError(f"'{self.target}' is {str(labels)[:40]!r}, not a list of labels")
         if len(words) != len(labels):
             raise DataError(f"{len(words)} words, but {len(labels)} labels in '{self.target}'")
 
     def encode(self, example: Example, encoder: Encoder, template: Template) -> Features:
-        pieces = [encoder.word(word) for word in example["tokens"]]
-        encoded = encoder.lay_out(template, {"tokens": [i for word in pieces for i in word]})
+        pieces = {name: [*map(encoder.word, example[name])] for name in template.fields}
+        flat = {name: [i for word in words for i in word] for name, words in pieces.items()}
+        encoded = encoder.lay_out(template, flat)
         places, target = encoded.places["tokens"], [IGNORE] * len(encoded.ids)
         start = 0
-        for word, label in zip(pieces, example[self.target], strict=True):
+        for word, label in zip(pieces["tokens"], example[self.target], strict=True):
             if start < len(places):
                 target[places[start]] = self.label(label)
             start += len(word)
@@ -79,6 +82,10 @@ class Labelling(Kind):
 
     def reference(self, example: Example) -> list[str]:
         return [self.labels[self.label(label)] for label in example[self.target]]
+
+    def classes(self, example: Example) -> list[str]:
+        """The types of the entities, one for each."""
+        return [name[2:] for name in self.reference(example) if name.startswith("B-")]
 
     def head(self, backbone: Backbone) -> Head:
         return TokenHead(backbone, len(self.labels))
@@ -99,6 +106,33 @@ class Labelling(Kind):
 
     def constant(self, references: list[Any]) -> list[list[str]]:
         return [["O"] * len(row) for row in references]
+
+
+@dataclass(frozen=True)
+class Roles(Labelling):
+    """The roles of one predicate's arguments (semantic role labelling).
+
+    The word at `predicate_index` is read once more behind the sentence, as in P-tuning v2's code;
+    there both are one segment, here they are two, each with its token type.
+    """
+
+    text: str = "{tokens}[SEP]{predicate_word}"
+    pattern: str = "[P] {tokens} [P][SEP]{predicate_word} [P]"
+    target: str = "srl_tags"
+
+    def check_text(self, example: Example) -> None:
+        self._check_columns(example, "tokens", "predicate_index")
+        index, words = example["predicate_index"], example["tokens"]
+        if not (isinstance(index, int) and 0 <= index < len(words)):
+            raise DataError(f"'predicate_index' is {index!r}, not one of the {len(words)} words")
+        super().check_text(_with_predicate(example))
+
+    def encode(self, example: Example, encoder: Encoder, template: Template) -> Features:
+        return super().encode(_with_predicate(example), encoder, template)
+
+
+def _with_predicate(example: Example) -> Example:
+    return {**example, "predicate_word": [example["tokens"][example["predicate_index"]]]}
 
 
 def _whole(labels: list[str], words: int) -> list[str]:

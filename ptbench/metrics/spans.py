@@ -1,0 +1,75 @@
+"""Scores of labelled words, counted by whole spans."""
+
+import random
+from itertools import chain
+from typing import Any, ClassVar
+
+from datasets import List, Value
+from seqeval.metrics import f1_score, precision_score, recall_score
+from seqeval.metrics.sequence_labeling import get_entities
+
+from ptbench.metrics.base import Metric
+
+
+class EntityF1(Metric):
+    """Micro F1, precision and recall of whole spans, as conlleval counts them.
+
+    It is also what P-tuning v2 reports for SRL: V is a span, and each C- span one of its own.
+    """
+
+    prediction: ClassVar[Any] = List(Value("string"))
+    reference: ClassVar[Any] = List(Value("string"))
+
+    def scores(self, predictions: list[list[str]], references: list[list[str]]) -> dict[str, float]:
+        scores: dict[str, Any] = {"f1": f1_score, "precision": precision_score}
+        scores["recall"] = recall_score
+        return {
+            name: float(score(references, predictions, zero_division=0))
+            for name, score in scores.items()
+        }
+
+    def shuffled(self, references: list[list[str]], draw: random.Random) -> list[list[str]]:
+        """Every word's label from some word of the split."""
+        labels = list(chain.from_iterable(references))
+        drawn = iter(draw.sample(labels, len(labels)))
+        return [[next(drawn) for _ in row] for row in references]
+
+
+class SrlF1(EntityF1):
+    """Micro F1, precision and recall of whole arguments without V (srl-eval.pl of CoNLL-2005).
+
+    An argument is its first span and the C- spans that go on with it; a C- span with nothing
+    before it opens one. R- roles are roles like others.
+    """
+
+    def scores(self, predictions: list[list[str]], references: list[list[str]]) -> dict[str, float]:
+        found, gold = (
+            {(row, *argument) for row, labels in enumerate(rows) for argument in arguments(labels)}
+            for rows in (predictions, references)
+        )
+        right = len(found & gold)
+        return {
+            "srl_f1": _share(2 * right, len(found) + len(gold)),
+            "srl_precision": _share(right, len(found)),
+            "srl_recall": _share(right, len(gold)),
+        }
+
+
+Span = tuple[int, int]
+
+
+def arguments(labels: list[str]) -> set[tuple[str, tuple[Span, ...]]]:
+    """One predicate's arguments but V, each with the first and last word of its spans."""
+    joined: list[tuple[str, list[Span]]] = []
+    latest: dict[str, list[Span]] = {}
+    for name, first, last in get_entities(labels):
+        role = name.removeprefix("C-")
+        if role == name or role not in latest:
+            latest[role] = []
+            joined.append((role, latest[role]))
+        latest[role].append((first, last))
+    return {(role, tuple(spans)) for role, spans in joined if role != "V"}
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -1,0 +1,41 @@
+"""LAMA T-REx: the object of a fact, from its subject and the relation's prompt."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from ptbench.data import Hub, Source
+from ptbench.errors import ConfigError
+from ptbench.kinds import Fact, Kind
+from ptbench.task import Task
+
+
+@dataclass(frozen=True)
+class LAMA(Task):
+    """Petroni et al. 2019, one relation, in the split of Shin et al. 2020 that P-tuning v1 uses.
+
+    `manual` is the relation's own template, which methods without a pattern of pseudo tokens read.
+    The authors' shared list of words is not used: any token of the vocabulary may be answered.
+    """
+
+    relation: str
+    manual: str
+
+    source: ClassVar[Source] = Hub("lama_trex")
+    kind: ClassVar[Fact] = Fact(
+        text="{sub_label} [MASK] .",
+        pattern="[P] [MASK] [P] {sub_label} [P]",
+        decoder_pattern="[P] {sub_label} [P]",
+        target="obj_label",
+    )
+    selected: ClassVar[str | None] = "validation"
+
+    @property
+    def origin(self) -> Source:
+        return Hub(f"lama_trex/{self.relation}", splits={"validation": "dev"})
+
+    @property
+    def asks(self) -> Kind:
+        if not {"[X]", "[Y]"} <= set(self.manual.split()):
+            raise ConfigError(f"task.manual={self.manual!r}: [X] and [Y] must stand in it as words")
+        text = self.manual.replace("[X]", "{sub_label}").replace("[Y]", "[MASK]")
+        return replace(self.kind, text=text)
