@@ -22,7 +22,7 @@ from ptbench.attention import HOOK
 from ptbench.backbones import Backbone, Pooling
 from ptbench.encoders import Table
 from ptbench.inputs import IGNORE, Batch, Inputs, KeyValue
-from ptbench.kinds import Choice, Features, Kind
+from ptbench.kinds import Choice, Features, Kind, Span
 from ptbench.method import Adapted, forward
 from ptbench.models import enable_checkpointing
 from ptbench.prompts import LayerPrompt
@@ -99,7 +99,7 @@ def test_all_that_trains_has_a_gradient_and_nothing_else_has(
     assert found <= trained
     assert any(name.startswith("backbone.") for name in trained) != model.frozen
     still = trained - found - unmoved(family, batch)
-    if isinstance(model.kind, Choice):  # what all choices share decides nothing
+    if isinstance(model.kind, Choice | Span):  # what all choices or places share decides nothing
         still.discard("head.classifier.bias")
     assert not {name for name in still if not name.startswith("backbone.")}
     assert bool(still) <= (not model.frozen)
