@@ -1,4 +1,4 @@
-"""How a pattern with an example's texts becomes token ids, and where everything stands.
+"""How the text and pseudo tokens of a pattern become token ids.
 
 Fields are cut at their ends when the whole is too long, nothing else.
 """

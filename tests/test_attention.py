@@ -37,8 +37,8 @@ def batch(lengths: tuple[int, ...] = LENGTHS, front: int = 0) -> Batch:
 
 def one(some: Batch, row: int) -> Batch:
     """A row of a batch as a batch."""
-    tensors = {n: t[row : row + 1] for n, t in vars(some).items() if t is not None}
-    return Batch(**tensors)
+    tensors = {n: t[row : row + 1] for n, t in vars(some).items() if isinstance(t, Tensor)}
+    return replace(some, **tensors)
 
 
 def layer_prompt(backbone: Backbone, length: int = 3, shifted: bool = True) -> LayerPrompt:

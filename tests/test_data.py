@@ -68,6 +68,16 @@ def test_train_rows_counts_those_trained_on_and_fewer_are_among_more(root: Path)
     assert len(splits(root, "data.train_rows=20").select) == 5
 
 
+def test_more_train_rows_than_there_are_is_said(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert len(splits(root, "data.train_rows=40").train) == 40
+    assert caplog.text == ""
+    assert len(splits(root, "data.train_rows=100").train) == 40
+    said = "SST2: data.train_rows=100, but train has 50 rows and 10 of them are held out: "
+    assert f"{said}training on 40" in caplog.text
+
+
 def test_the_seed_does_not_change_which_rows_are_taken(root: Path) -> None:
     assert splits(root, "data.train_rows=20") == splits(root, "data.train_rows=20", "seed=1")
 

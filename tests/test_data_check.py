@@ -9,9 +9,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from ptbench import cli, data_report
+from ptbench.backbones import Pooling
 from ptbench.data_check import check
 from ptbench.doctor import Status
-from ptbench.models import Random
+from ptbench.errors import BackboneError
+from ptbench.models import Pretrained, Random
 from tests.runs import built, reviews, write_rows
 
 SIZES = {"train": 12, "validation": 4, "test": 2}
@@ -191,6 +193,25 @@ def test_the_pocket_data_pass(name: str, tiny: Random) -> None:
     report = found(Path("nowhere"), tiny, name, changes=("task.max_length=256",))
     assert lines(report, Status.FAIL) == []
     assert [part.read for part in report.parts] == [1000, 500, 500]
+
+
+def test_pieces_are_counted_without_the_weights(tmp_path: Path, tiny: Random) -> None:
+    backbone = tiny.load()
+    backbone.model.config.save_pretrained(tmp_path)
+    backbone.tokenizer.save_pretrained(tmp_path)
+    given: dict[str, Any] = {
+        "pooling": Pooling.first,
+        "lm_head": True,
+        "revision": None,
+        "attention": "sdpa",
+    }
+    outline = Pretrained(name=str(tmp_path), gradient_checkpointing=False, **given).outline()
+    assert outline.position_limit == backbone.position_limit
+    assert outline.tokenizer("a film") == backbone.tokenizer("a film")
+    assert {parameter.device.type for parameter in outline.parameters()} == {"meta"}
+    absent = Pretrained(name="nobody/nothing", gradient_checkpointing=False, **given)
+    with pytest.raises(BackboneError, match=r"model\.name=nobody/nothing: not found on the hub"):
+        absent.outline()
 
 
 def test_the_command(root: Path) -> None:
