@@ -1,8 +1,6 @@
-"""Folders for PEFT: transformers alone, given what they hold, answers as we do; others are refused.
+"""Folders for PEFT: transformers alone, given what they hold, answers as we do.
 
-`plain` reads a folder as PEFT's format has it: rows or a cache in front, and tensors by their names
-in the base model. PEFT itself loads the same folders where it is installed, and all of it is in
-benchmarks/peft_parity.py.
+PEFT itself loads the same folders where it is installed, and benchmarks/peft_parity.py has it all.
 """
 
 import inspect
@@ -10,7 +8,6 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -19,121 +16,35 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
-from torch import Tensor
-from transformers import DynamicCache, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
-from methods.prefix_tuning import PrefixTuning
-from methods.prompt_tuning import PromptTuning
 from methods.ptuning_v1 import EncoderName, PTuningV1
-from methods.ptuning_v2 import PTuningV2
 from ptbench import cli
-from ptbench.backbones import Backbone, Pooling
+from ptbench.backbones import Backbone
 from ptbench.errors import PtbenchError
-from ptbench.inputs import Batch
-from ptbench.kinds import Classification, Features, Generation, Kind, Labelling, bio
-from ptbench.method import Adapted, Method
-from ptbench.peft_export import Adapter, ExportError, adapter, export
-from ptbench.prompts import LayerPrompt
+from ptbench.kinds import Classification, Generation, Kind
+from ptbench.method import Method
+from ptbench.peft_export import ExportError, adapter
 from ptbench.templates import Encoder
-from tests.families import FAMILIES
+from tests.exported import (
+    LABEL,
+    PAIR,
+    PREFIX,
+    ROWS,
+    SIZE,
+    TAGS,
+    V2,
+    adapted,
+    base,
+    close,
+    plain,
+    texts,
+    written,
+)
 from tests.saved import put
 
 Build = Callable[..., Backbone]
-V2 = PTuningV2(False, 3, 0.1, False, 8, True, None)
-PREFIX = PrefixTuning(False, 3, 8, 0.0, True)
-ROWS = PromptTuning(False, 3, 0.5, False)
-LABEL = Classification(("no", "yes", "so"), text="{x}", pattern="[P] {x} [P]")
-PAIR = Classification(LABEL.labels, text="{x} [SEP] {y}", pattern="{x} [P] {y}")
-TAGS = Labelling(labels=bio("X"))
-TEXTS = ("a b", "c d e f g h i j")
-SIZE = {"vocab_size": 200, "pad_token_id": 0}  # of the tests' tokenizer, with its padding
-
-
-def adapted(backbone: Backbone, method: Method, kind: Kind, pooling: str = "first") -> Adapted:
-    """A random model in float64 whose pooler, where it has one, is not the checkpoint's."""
-    backbone.pooling = Pooling(pooling)
-    names = [name for name, _ in backbone.model.named_parameters()]
-    backbone.made = frozenset(name for name in names if name.startswith("pooler."))
-    torch.manual_seed(0)
-    model = method.adapt(backbone, kind).double().eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter += 0.5 * torch.randn_like(parameter)
-    return model
-
-
-def texts(model: Adapted) -> Batch:
-    encoder, template = Encoder(model.backbone.tokenizer, 32), model.kind.template
-    rows = [encoder.lay_out(template, dict.fromkeys(template.fields, text)) for text in TEXTS]
-    return model.kind.collate([Features(row, 0) for row in rows], encoder)
-
-
-def written(model: Adapted, folder: Path) -> Adapter:
-    made = adapter(model, Encoder(model.backbone.tokenizer, 32), "owner/name@abc")
-    made.write(folder)
-    return made
-
-
-def base(made: Adapter, model: Adapted) -> Any:
-    """The fresh model that the note names, with the pretrained part of the backbone alone."""
-    config = transformers.AutoConfig.for_model(
-        model.backbone.model.config.model_type,
-        **{**FAMILIES[model.backbone.model.config.model_type], **SIZE},
-    )
-    if made.base.labels is not None:
-        config.num_labels = made.base.labels
-    whole = getattr(transformers, made.base.auto).from_config(config).double().eval()
-    body = getattr(whole, whole.base_model_prefix) if made.base.head else whole
-    own = model.backbone.made
-    state = {n: t for n, t in model.backbone.model.state_dict().items() if n not in own}
-    assert not body.load_state_dict(state, strict=False).unexpected_keys
-    return whole
-
-
-@torch.no_grad()
-def plain(folder: Path, whole: Any, batch: Batch) -> Tensor:
-    """What the base answers with the folder's tensors in it, read as PEFT reads them."""
-    config = json.loads((folder / "adapter_config.json").read_text())
-    tensors = load_file(folder / "adapter_model.safetensors")
-    prompt = tensors.pop("prompt_embeddings")
-    trained = {name.removeprefix("base_model."): t for name, t in tensors.items()}
-    assert not whole.load_state_dict(trained, strict=False).unexpected_keys
-    assert all(any(n.startswith(m) for m in config["modules_to_save"]) for n in trained)
-    rows, length = len(batch.ids), config["num_virtual_tokens"]
-    body = getattr(whole, whole.base_model_prefix) if trained else whole
-    accepts = inspect.signature(body.forward).parameters
-    if config["peft_type"] == "PREFIX_TUNING":
-        heads, layers = config["num_attention_heads"], config["num_layers"]
-        parts = prompt.expand(rows, -1, -1).view(rows, length, 2 * layers, heads, -1)
-        pairs = parts.permute(2, 0, 3, 1, 4).split(2)
-        name = "cache" if "cache" in accepts else "past_key_values"
-        given = {"input_ids": batch.ids, name: DynamicCache([(k, v) for k, v in pairs])}
-        mask = torch.cat([batch.mask.new_ones(rows, length), batch.mask], 1)
-    else:
-        words = body.get_input_embeddings()(batch.ids[:, length:])
-        given = {"inputs_embeds": torch.cat([prompt.expand(rows, -1, -1), words], 1)}
-        mask = batch.mask
-    if trained and "token_type_ids" in accepts and body.config.model_type == "bert":
-        given["token_type_ids"] = batch.types
-    outputs = body(attention_mask=mask.long(), **given)
-    if not trained:
-        return outputs.last_hidden_state
-    pooled = config["task_type"] == "SEQ_CLS" and outputs.get("pooler_output") is not None
-    head = getattr(whole, next(n.partition(".")[0] for n in trained if not n.count(".") > 2))
-    return head(outputs.pooler_output if pooled else outputs.last_hidden_state)
-
-
-def close(folder: Path, made: Adapter, model: Adapted, found: Tensor) -> None:
-    batch = texts(model)
-    with torch.no_grad():
-        hidden = model.backbone(model.prompt(batch, model.backbone))
-        expected = model(batch) if made.base.head else hidden
-    seen = batch.mask if expected.ndim == 3 else slice(None)
-    torch.testing.assert_close(found[seen], expected[seen], rtol=0, atol=1e-9)
-
-
 WITH_HEAD = [
     ("bert", V2, LABEL, "pooler", {"classifier", "bert.pooler.dense"}),
     ("bert", PREFIX, PAIR, "pooler", {"classifier", "bert.pooler.dense"}),
@@ -252,72 +163,6 @@ def test_v1_goes_where_its_pseudo_tokens_are_all_in_front(
     made = written(model, tmp_path)
     assert made.config["peft_type"] == "PROMPT_TUNING", "the LSTM is folded into a table"
     close(tmp_path, made, model, plain(tmp_path, base(made, model), texts(model)))
-
-
-ARCHITECTURES = [
-    *((name, V2, "takes no cache") for name in ("albert", "distilbert", "modernbert", "deberta")),
-    ("gemma3_text", V2, "architecture 'gemma3_text' has sliding windows"),
-    ("bart", V2, "architecture 'bart' has two stacks"),
-    ("t5", ROWS, "architecture 't5' has two stacks"),
-]
-
-
-@pytest.mark.parametrize(("family", "method", "why"), ARCHITECTURES)
-def test_architectures_that_peft_cannot_give_this_prompt_are_refused(
-    family: str, method: Method, why: str, build_backbone: Build, tmp_path: Path
-) -> None:
-    model = adapted(build_backbone(family, vocab_size=200), method, TAGS)
-    with pytest.raises(ExportError, match=why):
-        written(model, tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
-def test_two_token_types_need_a_head_since_peft_drops_them_without(
-    build_backbone: Build, tmp_path: Path
-) -> None:
-    model = adapted(build_backbone("bert", **SIZE), V2, PAIR, "mean")
-    with pytest.raises(ExportError, match=r"two token types, .* since BertForSequence\w+ reads"):
-        written(model, tmp_path)
-
-
-class Further(LayerPrompt):
-    """Counts the text's positions from one place too far."""
-
-    @property
-    def shift(self) -> int:
-        return super().shift + 1
-
-
-@pytest.mark.parametrize("family", ["bert", "llama"])
-def test_what_transformers_computes_otherwise_is_refused(
-    family: str, build_backbone: Build, tmp_path: Path
-) -> None:
-    model = adapted(build_backbone(family, **SIZE), V2, TAGS)
-    assert model.prompt.encoder is not None
-    model.prompt = Further(model.backbone, model.prompt.encoder, dropout=0.0, shifted=True)
-    with pytest.raises(ExportError, match="other hidden states; use `ptbench predict`"):
-        written(model, tmp_path)
-
-
-REFUSED = {
-    "method=ptuning_v2 method.layers=[1]": r"method\.layers=\[1\]: PEFT's prefix enters every lay",
-    "method=ptuning_v2 method.shifted=false": r"method\.shifted=false: .* train with true",
-    "method=prompt_tuning method.embed_twice=true": r"method\.embed_twice=true: .* with false",
-    "method=ptuning_v1_frozen": "pattern has pseudo tokens behind words or special tokens",
-    "method=linear_probe": "no prompt",
-    "method=finetune": "its backbone trained too",
-    "method=ptuning_v1_tuned": "its backbone trained too",
-}
-
-
-@pytest.mark.parametrize("how", REFUSED)
-def test_settings_that_peft_has_no_place_for_are_named(how: str, tmp_path: Path) -> None:
-    file = tmp_path / "saved.safetensors"
-    put(file, "task=pocket_ner", *how.split())
-    torch.manual_seed(0)
-    with pytest.raises(ExportError, match=rf"saved\.safetensors: .*{REFUSED[how]}"):
-        export(file, tmp_path / "adapter")
-    assert not (tmp_path / "adapter").exists()
 
 
 def command(*arguments: str | Path) -> str:
