@@ -202,10 +202,15 @@ class Parted(Source):
     nth: int
 
     def rows(self, split: str, root: Path | None) -> list[Row]:
-        rows = self.whole.rows(self.split, root)
-        values = list(dict.fromkeys(row[self.column] for row in rows))
+        return [row for _, row in self.placed(split, root)]
+
+    def placed(self, split: str, root: Path | None) -> Placed:
+        placed = list(self.whole.placed(self.split, root))
+        values = list(dict.fromkeys(row.get(self.column) for _, row in placed))
         tested = set(values[:: self.nth])
-        return [row for row in rows if (row[self.column] in tested) == (split == "test")]
+        for place, row in placed:
+            if (row.get(self.column) in tested) == (split == "test"):
+                yield place, row
 
     def identity(self, root: Path | None) -> str:
         return self.whole.identity(root)

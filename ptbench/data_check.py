@@ -164,9 +164,8 @@ def _types(kind: Kind) -> list[str]:
 def _texts(part: Part, task: Task, model: Backbone) -> Iterator[Check]:
     count, limit = len(part.rows), task.max_length
     if long := sum(length > limit for length in part.lengths):
-        most = "" if model.position_limit is None else f", at most {model.position_limit} here"
         said = f"{_share(long, count)} are longer than task.max_length={limit}"
-        remedy = f"they are cut or read in windows; raise task.max_length{most}"
+        remedy = f"they are cut or read in windows; {_longer(limit, model.position_limit)}"
         yield Check(part.name, Status.WARN, said, remedy)
     if part.unfit:
         said = f"{_share(part.unfit, count)} have an answer that is no single token of this model"
@@ -176,6 +175,12 @@ def _texts(part: Part, task: Task, model: Backbone) -> Iterator[Check]:
         said = f"{_share(again, count)} repeat the text of another"
         said += f"; texts with different answers: {several:,}" if several else ""
         yield Check(part.name, Status.WARN, said, "as it is if the data are official, else drop")
+
+
+def _longer(limit: int, positions: int | None) -> str:
+    if positions is not None and limit >= positions:
+        return f"take a model of more than {positions} positions"
+    return "raise task.max_length" + (f", at most {positions} here" if positions else "")
 
 
 def _shared(part: Part, other: Part) -> Iterator[Check]:

@@ -139,6 +139,10 @@ def test_texts_longer_than_the_task_or_the_model_takes(root: Path, tiny: Random)
     assert train.detail == "2 of 12 rows (16.7%) are longer than task.max_length=12"
     assert train.remedy.endswith("raise task.max_length, at most 256 here")
     assert (validation.detail[:6], test.detail[:6]) == ("4 of 4", "2 of 2")
+    write_rows(root / "sst2" / "test.jsonl", [{"sentence": "a " * n} for n in (254, 255)])
+    *_, test = found(root, tiny, changes=("task.max_length=256",)).findings
+    assert test.detail == "1 of 2 rows (50.0%) are longer than task.max_length=256"
+    assert test.remedy.endswith("take a model of more than 256 positions")
     report = found(root, tiny, changes=("task.max_length=300",))
     (said,) = lines(report, Status.FAIL)
     assert said == "sst2: task.max_length=300 is more than this model's 256 positions"
