@@ -150,6 +150,7 @@ class Backbone(nn.Module):
             inputs_embeds=inputs.embeds,
             attention_mask=inputs.mask.long(),
             **self._accepted(token_type_ids=inputs.types, position_ids=inputs.positions),
+            **self._accepted(use_cache=False),  # a recomputed layer would fill it twice
             **self._decoder(inputs),
         ).last_hidden_state
 
@@ -162,7 +163,7 @@ class Backbone(nn.Module):
         first = self.words(start).expand(len(written), -1, -1)
         return {"decoder_inputs_embeds": torch.cat([first, written[:, :-1]], 1)}
 
-    def _accepted(self, **arguments: Tensor) -> dict[str, Tensor]:
+    def _accepted(self, **arguments: Any) -> dict[str, Any]:
         return {name: value for name, value in arguments.items() if name in self._accepts}
 
     def pool(
@@ -170,7 +171,7 @@ class Backbone(nn.Module):
     ) -> Float[Tensor, "rows width"]:
         """One vector a row, from the places of text alone."""
         if self.pooling is Pooling.mean:
-            weights = text[..., None].to(hidden.dtype)
+            weights = text[..., None].to(torch.promote_types(hidden.dtype, torch.float32))
             return (hidden * weights).sum(1) / weights.sum(1)
         rows = torch.arange(len(hidden), device=hidden.device)
         if self.pooling is Pooling.last:

@@ -83,16 +83,17 @@ def _read(part: Part, task: Task, root: Path | None) -> None:
 
 
 def _describe(part: Part, task: Task, model: Backbone) -> None:
-    kind = task.asks
+    kind = task.asks.fitted(model)
     template = kind.template
     encoder = Encoder(model.tokenizer, UNCUT, model.two_stacks)
     own = len(encoder.lay_out(template, {name: [] for name in template.fields}).ids)
     for row in part.rows:
         features = kind.encode(kind.unlabelled(row), encoder, template)
-        rows = getattr(features, "rows", (features.encoded,))
-        part.lengths.append(own + max(sum(map(len, one.places.values())) for one in rows))
+        texts = (sum(map(len, one.places.values())) for one in features.rows)
+        part.lengths.append(own + max(texts))
         if part.labelled:
             part.classes.update(kind.classes(row))
+            part.unfit += not kind.fits(row, encoder)
         key = _key(row, template.fields, kind.target)
         part.texts.setdefault(key, set()).add(json.dumps(row.get(kind.target)))
 
@@ -167,6 +168,9 @@ def _texts(part: Part, task: Task, model: Backbone) -> Iterator[Check]:
         said = f"{_share(long, count)} are longer than task.max_length={limit}"
         remedy = f"they are cut or read in windows; raise task.max_length{most}"
         yield Check(part.name, Status.WARN, said, remedy)
+    if part.unfit:
+        said = f"{_share(part.unfit, count)} have an answer that is no single token of this model"
+        yield Check(part.name, Status.WARN, said, "they are left out; records count them")
     if again := count - len(part.texts):
         several = sum(len(answers) > 1 for answers in part.texts.values())
         said = f"{_share(again, count)} repeat the text of another"

@@ -60,7 +60,8 @@ def show(
     if asked.members:
         raise ConfigError(f"{task} is made of {', '.join(asked.members)}; show one of them")
     outline = chosen("model", model, models.Model).outline()
-    kind = asked.asks.patterned(pattern) if pattern else asked.asks
+    kind = asked.asks.fitted(outline)
+    kind = kind.patterned(pattern) if pattern else kind
     data_show.show(asked, outline, root, split, kind, Console())
 
 

@@ -29,6 +29,7 @@ class Part:
     places: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
+    unfit: int = 0
     classes: Counter[str] = field(default_factory=Counter)
     texts: dict[int, set[str]] = field(default_factory=dict)  # by a hash, with their answers
 

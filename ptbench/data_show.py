@@ -32,7 +32,7 @@ def show(
             line = Text(f"  {name}: ", style="cyan").append(_short(value), style="default")
             console.print(line, soft_wrap=True)
         features = kind.encode(row, encoder, kind.template)
-        for encoded, marks in zip(_rows(features), marked(kind, features, encoder), strict=True):
+        for encoded, marks in zip(features.rows, marked(kind, features, encoder), strict=True):
             pieces = named(encoded, encoder)
             for line in beneath(pieces, [marks.get(i, "") for i in range(len(pieces))], 96):
                 console.print(Text(f"  {line}"), soft_wrap=True)
@@ -63,7 +63,7 @@ def marked(kind: Kind, features: Features, encoder: Encoder) -> list[dict[int, s
     That is a label for each place, a token to write, or, where a target holds one place for each
     of the labels of each row (the start and end of a span), the name of these.
     """
-    rows, targets, labels = _rows(features), features.targets, kind.labels
+    rows, targets, labels = features.rows, features.targets, kind.labels
     if len(targets) == len(rows[0].ids) and len(rows) == 1:
         told = {place: target for place, target in enumerate(targets) if target != IGNORE}
         words = labels or _vocabulary(encoder, list(told.values()))
@@ -84,10 +84,6 @@ def _at(places: dict[str, int]) -> dict[int, str]:
     for name, place in places.items():
         found[place] = f"{found[place]}, {name}" if place in found else name
     return found
-
-
-def _rows(features: Features) -> tuple[Encoded, ...]:
-    return getattr(features, "rows", (features.encoded,))
 
 
 def named(encoded: Encoded, encoder: Encoder) -> list[str]:

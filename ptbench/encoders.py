@@ -137,4 +137,6 @@ class LSTM(Encoder):
         _draw(self, std)
 
     def forward(self) -> Float[Tensor, "length width"]:
-        return self.mlp(self.lstm(self.embedding.weight[None])[0])[0]
+        rows = self.embedding.weight[None]
+        with torch.autocast(rows.device.type, enabled=False):  # many CPUs have no LSTM in bf16
+            return self.mlp(self.lstm(rows)[0])[0]

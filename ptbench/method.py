@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ptbench.backbones import Backbone
@@ -32,6 +33,12 @@ class Adapted(nn.Module):
         self.frozen, self.backbone_dropout = frozen, backbone_dropout
         for parameter in self.pretrained():
             parameter.requires_grad_(not frozen)
+            if not frozen and torch.finfo(parameter.dtype).bits < 32:
+                raise BackboneError(
+                    f"model.dtype={str(parameter.dtype).removeprefix('torch.')}: this method "
+                    "trains the backbone, and small steps are lost in so few digits; set "
+                    "model.dtype=float32, and train.precision=bf16 for speed"
+                )
 
     def pretrained(self) -> Iterator[nn.Parameter]:
         """The parameters that come with the backbone, its LM head's too."""

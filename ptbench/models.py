@@ -2,13 +2,16 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.checkpoint import checkpoint
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -22,6 +25,7 @@ from transformers import (
     BertTokenizer,
     PreTrainedModel,
 )
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils.logging import disable_progress_bar
 
 from ptbench.attention import NAMES, check_name
@@ -124,7 +128,11 @@ class Pretrained(Model):
             ) from error
         with torch.device("meta"):
             model = AutoModel.from_config(config, attn_implementation=NAMES[self.attention])
-        return Backbone(model, tokenizer, self.pooling, None)
+
+        def absent() -> PreTrainedModel:
+            raise BackboneError("an outline has no weights; load the model")
+
+        return Backbone(model, tokenizer, self.pooling, absent if self.lm_head else None)
 
     def folder(self) -> str | None:
         """The local folder that `name` is, None for a name on the hub."""
@@ -176,10 +184,25 @@ def _language_model_class(model: PreTrainedModel) -> Any:
 
 
 def enable_checkpointing(model: PreTrainedModel) -> None:
-    """Recomputes activations in the backward pass, by whichever name this transformers has."""
-    # renamed between 5.17, our lower bound, and 5.24, which warns of the old name
-    new: Any = getattr(model, "activation_checkpointing_enable", None)
-    (new or model.gradient_checkpointing_enable)({"use_reentrant": False})
+    """Has each layer recompute its activations in the backward pass.
+
+    Of itself transformers does so in training mode alone, but a frozen backbone whose dropout is
+    off trains in evaluation mode. Raises BackboneError where there are no such layers.
+    """
+    layers = [part for part in model.modules() if isinstance(part, GradientCheckpointingLayer)]
+    if not layers:
+        raise BackboneError(
+            f"model.gradient_checkpointing=true: transformers cannot recompute the layers of "
+            f"architecture '{model.config.model_type}'; set model.gradient_checkpointing=false"
+        )
+    for layer in layers:
+        layer.forward = partial(_recomputed, layer.forward)
+
+
+def _recomputed(forward: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    if not torch.is_grad_enabled():
+        return forward(*arguments, **named)
+    return checkpoint(forward, *arguments, use_reentrant=False, **named)
 
 
 def weights_checksum(folder: Path, name: str | None = None) -> str:

@@ -19,7 +19,13 @@ def connected(row: Row) -> Row:
 class COPA(Task):
     """SuperGLUE's form; test labels are hidden. Text: as P-tuning v2's code joins it."""
 
-    source: ClassVar[Source] = Hub("copa", hub="aps/super_glue", config="copa", convert=connected)
+    source: ClassVar[Source] = Hub(
+        "copa",
+        hub="aps/super_glue",
+        config="copa",
+        convert=connected,
+        sizes={"train": 400, "validation": 100, "test": 500},
+    )
     kind: ClassVar[Kind] = Choice(
         labels=("choice1", "choice2"),
         choices=("choice1", "choice2"),

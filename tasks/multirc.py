@@ -21,7 +21,11 @@ class MultiRC(Task):
     """
 
     source: ClassVar[Source] = Hub(
-        "multirc", hub="aps/super_glue", config="multirc", convert=numbered
+        "multirc",
+        hub="aps/super_glue",
+        config="multirc",
+        convert=numbered,
+        sizes={"train": 27243, "validation": 4848, "test": 9693},
     )
     kind: ClassVar[Kind] = Grouped(
         labels=("False", "True"),

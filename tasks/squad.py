@@ -12,6 +12,11 @@ from ptbench.task import Task
 class SQuAD(Task):
     """Every question has an answer; there is no public test split."""
 
-    source: ClassVar[Source] = Hub("squad", hub="rajpurkar/squad", config="plain_text")
+    source: ClassVar[Source] = Hub(
+        "squad",
+        hub="rajpurkar/squad",
+        config="plain_text",
+        sizes={"train": 87599, "validation": 10570},
+    )
     kind: ClassVar[Kind] = Span()
     reported: ClassVar[str] = "validation"

@@ -13,6 +13,11 @@ from ptbench.task import Task
 class SQuADv2(Task):
     """A third of the questions have no answer; P-tuning v2's code has the threshold 0 too."""
 
-    source: ClassVar[Source] = Hub("squad_v2", hub="rajpurkar/squad_v2", config="squad_v2")
+    source: ClassVar[Source] = Hub(
+        "squad_v2",
+        hub="rajpurkar/squad_v2",
+        config="squad_v2",
+        sizes={"train": 130319, "validation": 11873},
+    )
     kind: ClassVar[Kind] = Span(metrics=(SquadV2,), null_threshold=0.0)
     reported: ClassVar[str] = "validation"

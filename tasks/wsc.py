@@ -17,7 +17,12 @@ class WSC(Task):
     its words.
     """
 
-    source: ClassVar[Source] = Hub("wsc", hub="aps/super_glue", config="wsc.fixed")
+    source: ClassVar[Source] = Hub(
+        "wsc",
+        hub="aps/super_glue",
+        config="wsc.fixed",
+        sizes={"train": 554, "validation": 104, "test": 146},
+    )
     kind: ClassVar[Kind] = Classification(
         labels=("False", "True"),
         text="{span2_text}: {text}[SEP]{span1_text}",

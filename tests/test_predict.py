@@ -10,7 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from ptbench import cli, predict, run
+from ptbench import cli, predict
 from ptbench.checkpoints import CheckpointError
 from ptbench.errors import DataError, PtbenchError
 from ptbench.paths import ROOT
@@ -120,7 +120,6 @@ def test_readme_s_example_runs_as_it_is_written(
     section = (ROOT / "README.md").read_text(encoding="utf-8").split("## Use what was trained")[1]
     commands, texts, python = re.findall(r"```\w*\n(.*?)```", section.split("\n## ")[0], re.S)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "RUNS", tmp_path / "results" / "runs")
     Path("texts.jsonl").write_text(texts)
     few = ("model=tiny", "task.train=8", "task.validation=4", "task.test=4", "train.epochs=1")
     for line in commands.splitlines():
@@ -129,7 +128,7 @@ def test_readme_s_example_runs_as_it_is_written(
             assert arguments.pop(0) == "-m"
             (tasks,) = (a for a in arguments if a.startswith("task="))
             for task in tasks.removeprefix("task=").split(","):
-                with redirected(tmp_path):
+                with redirected(tmp_path / "results"):
                     main(composed(*(a for a in arguments if a != tasks), f"task={task}", *few))
         elif (program, name) == ("ptbench", "predict"):
             command(*arguments)

@@ -28,6 +28,7 @@ PARTS = {
     "random_floor": {"test"},
     "selection": {"split", "metric", "step", "score"},
     "rows": {"train", "select", "report"},
+    "left_out": {"train", "select", "report"},
     "curve": set(),
     "cost": {
         "trainable_parameters",

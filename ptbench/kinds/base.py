@@ -62,9 +62,16 @@ class Head(nn.Module, ABC):
     def forward(self, backbone: Backbone, hidden: Tensor, batch: Batch) -> Tensor: ...
 
 
+class Linear(nn.Linear):
+    """A linear layer that reads a backbone of any precision in its own."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.to(self.weight.dtype))
+
+
 def linear(width: int, labels: int) -> nn.Linear:
     """A classifier with the initialisation of transformers' heads: N(0, 0.02), no bias."""
-    layer = nn.Linear(width, labels)
+    layer = Linear(width, labels)
     nn.init.normal_(layer.weight, std=0.02)
     nn.init.zeros_(layer.bias)
     return layer

@@ -1,7 +1,9 @@
 """One of several choices for each example, each choice read in a row of its own."""
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -17,6 +19,8 @@ from ptbench.kinds.classification import Classification, PooledHead
 from ptbench.metrics import Metric, ReCoRD
 from ptbench.patterns import Template
 from ptbench.templates import Encoder
+
+DRAWS = 10  # of random choices, for their floor
 
 
 class ChoiceHead(PooledHead):
@@ -115,6 +119,15 @@ class Candidates(Choice):
         pairs = zip(predictions, references, strict=True)
         texts = [reference["choices"][choice] for choice, reference in pairs]
         return super().score(texts, [reference["answers"] for reference in references])
+
+    def random_floor(self, references: list[Any]) -> dict[str, float]:
+        """What a choice at random scores, on average over draws with a fixed seed."""
+        draw = random.Random(0)
+        drawn = [
+            self.score([draw.randrange(len(row["choices"])) for row in references], references)
+            for _ in range(DRAWS)
+        ]
+        return {name: fmean(scores[name] for scores in drawn) for name in drawn[0]}
 
     def constant(self, references: list[Any]) -> list[int]:
         """The choice that is named first."""

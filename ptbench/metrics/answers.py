@@ -18,7 +18,8 @@ PUNCTUATION = str.maketrans("", "", string.punctuation)
 class SquadV1(Metric):
     """Exact match and F1 of words, for each question the best over its answers.
 
-    Rajpurkar et al. 2016, as the official script counts.
+    Rajpurkar et al. 2016, as the official script counts; where there is no answer, only nothing is
+    right.
     """
 
     prediction: ClassVar[Any] = Value("string")
@@ -26,7 +27,7 @@ class SquadV1(Metric):
 
     def scores(self, predictions: list[str], references: list[list[str]]) -> dict[str, float]:
         pairs = [
-            (words(found), [words(text) for text in gold])
+            (words(found), [words(text) for text in gold] or [[]])
             for found, gold in zip(predictions, references, strict=True)
         ]
         return {
