@@ -75,13 +75,14 @@ def plan(config: DictConfig) -> Plan:
 
 
 def _plan_start(config: DictConfig, task: str) -> Plan:
+    part = config.cell.task  # now, as it is read from Hydra's config, which is the other's below
     with another(task) as other:
         known = build_cell(other).task.members
-        if config.cell.task in known:
+        if part in known:
             return plan(other)
-    holds = f"holds {', '.join(known)}, not {config.cell.task}" if known else "is one data set"
+    holds = f"holds {', '.join(known)}, not {part}" if known else "is one data set"
     raise ConfigError(
-        f"start={task}: {task} {holds}; name a task whose parts have {config.cell.task} among them "
+        f"start={task}: {task} {holds}; name a task whose parts have {part} among them "
         "(conf/task/multi_*.yaml), or null"
     )
 
