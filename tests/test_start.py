@@ -1,8 +1,11 @@
 """A cell that goes on from a task of several data sets: from what exactly, once, and whole."""
 
+import logging
 import os
 import signal
+import time
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -11,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ptbench import cell as cells
-from ptbench import sweeps
+from ptbench import records, sweeps
 from ptbench.checkpoints import save
 from ptbench.errors import ConfigError
 from ptbench.start import StartError
@@ -201,6 +204,33 @@ def test_two_processes_train_the_start_once(bench: Bench) -> None:
     assert trainings(bench) == 1
     assert [r["status"] for r in bench.records()] == ["done"] * 3
     assert bench.files("*.tmp") == []
+
+
+def test_a_start_in_another_s_hands_is_waited_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    bench.run(f"task={MULTI}")
+    (file,) = bench.files()
+    file.unlink()
+    monkeypatch.setattr(records, "RUNS", bench.folder / "runs")
+    taken = Event()
+
+    def hold() -> None:
+        with records.claimed(file):
+            taken.set()
+            time.sleep(1)
+            logging.getLogger(__name__).info("let go")
+
+    other = Thread(target=hold)
+    other.start()
+    taken.wait()
+    caplog.clear()
+    assert bench.run(*GO_ON)["status"] == "done"
+    other.join()
+    said = [record.getMessage() for record in caplog.records]
+    trained = next(n for n, line in enumerate(said) if line.startswith(f"{MULTI} tiny"))
+    assert said.index("let go") < trained
 
 
 def die_before_weights(folder: Path) -> None:
