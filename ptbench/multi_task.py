@@ -26,13 +26,10 @@ class MultiTask(Task):
     def __post_init__(self) -> None:
         if not self.parts or len(set(self.parts)) < len(self.parts):
             raise ConfigError(f"task.parts={self.parts}: name one task or more, each once")
-        for name, task in self.members.items():
-            if task.members or task.asks.writes:
-                reason = "is made of several itself" if task.members else "writes texts"
-                raise ConfigError(
-                    f"task.parts={self.parts}: {name} {reason}, and has no head of its own; "
-                    "leave it out"
-                )
+        if nested := [name for name, task in self.members.items() if task.members]:
+            raise ConfigError(
+                f"task.parts={self.parts}: {nested[0]} is made of several itself; name its parts"
+            )
 
     @cached_property
     def members(self) -> Mapping[str, Task]:  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]  # read alike

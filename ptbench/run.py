@@ -75,15 +75,16 @@ def plan(config: DictConfig) -> Plan:
 
 
 def _plan_start(config: DictConfig, task: str) -> Plan:
+    part = config.cell.task  # now, as it is read from Hydra's config, which is the other's below
     with another(task) as other:
-        found = plan(other)
-    if config.cell.task not in (known := found.cell.task.members):
-        holds = f"holds {', '.join(known)}, not {config.cell.task}" if known else "is one data set"
-        raise ConfigError(
-            f"start={task}: {task} {holds}; name a task whose parts have {config.cell.task} "
-            "among them (conf/task/multi_*.yaml), or null"
-        )
-    return found
+        known = build_cell(other).task.members
+        if part in known:
+            return plan(other)
+    holds = f"holds {', '.join(known)}, not {part}" if known else "is one data set"
+    raise ConfigError(
+        f"start={task}: {task} {holds}; name a task whose parts have {part} among them "
+        "(conf/task/multi_*.yaml), or null"
+    )
 
 
 def run(plan: Plan, as_start: bool = False) -> None:

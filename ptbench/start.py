@@ -45,7 +45,7 @@ class Start:
 
         Raises StartError where file, prompt or head do not fit, with what to do.
         """
-        whole = method.adapt(model.backbone, self.task.asks)
+        whole = method.adapt(model.backbone, self.task.asks.fitted(model.backbone))
         try:
             checkpoints.load(whole, self.file, self.backbone)
         except CheckpointError as error:

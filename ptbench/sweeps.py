@@ -90,6 +90,7 @@ def cells(sweep: Sweep) -> list[Cell]:
 def observed(records: Sequence[Stored]) -> Sweep:
     """The sweep that the records themselves span, for runs that no sweep file describes."""
     axes = {axis: tuple(sorted({str(r["cell"][axis]) for r in records})) for axis in CELL}
+    axes["start"] = tuple(sorted({_canonical(r["config"].get("start")) for r in records}))
     name = records[0]["config"].get("sweep", "adhoc") if records else "adhoc"
     return Sweep(name, "", axes)
 

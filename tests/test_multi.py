@@ -133,7 +133,7 @@ def test_a_head_learns_from_the_rows_of_its_own_data_set_alone(cell: Callable[..
     assert seen == {0, 1}
 
 
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("name", [*PARTS, "choice", "span"])
 def test_one_part_alone_trains_as_the_task_itself(name: str, cell: Callable[..., Cell]) -> None:
     def result(task: Task) -> Result:
         return train(cell(task), lambda job: Silent())
@@ -242,8 +242,7 @@ WRONG = {
     "[]": r"task.parts=\[\]: name one task or more, each once",
     "[rte,rte]": r"task.parts=\['rte', 'rte'\]: name one task or more, each once",
     "[wnut71]": r"task=wnut71: there is no such file in task; did you mean 'wnut17'\?",
-    "[wnut17,e2e]": r"e2e writes texts, and has no head of its own; leave it out",
-    "[wnut17,multi_words]": r"multi_words is made of several itself.*leave it out",
+    "[wnut17,multi_words]": r"multi_words is made of several itself; name its parts",
 }
 
 
@@ -251,6 +250,13 @@ WRONG = {
 def test_parts_that_cannot_be_are_refused_by_name(parts: str) -> None:
     with pytest.raises(ConfigError, match=WRONG[parts]):
         built("task=multi_words", f"task.parts={parts}", "model=tiny")
+
+
+def test_a_part_without_a_head_of_its_own_is_refused() -> None:
+    kind = built("task=multi_words", "task.parts=[wnut17,lama]", "model=tiny").task.asks
+    backbone = TINY.load()
+    with pytest.raises(ConfigError, match=r"lama is answered by the backbone's own LM head.*leave"):
+        kind.fitted(backbone).head(backbone)
 
 
 def test_the_identity_names_settings_and_rows_of_each_part(tmp_path: Path) -> None:

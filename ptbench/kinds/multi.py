@@ -4,7 +4,7 @@ This is the model of multi-task P-tuning v2 (Liu et al. 2022, MPT-2), whose code
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ptbench.backbones import Backbone
-from ptbench.errors import DataError, did_you_mean
+from ptbench.errors import ConfigError, DataError, did_you_mean
 from ptbench.inputs import Batch
 from ptbench.kinds.base import Example, Features, Head, Kind
 from ptbench.metrics import Metric
@@ -53,12 +53,16 @@ class Multi(Kind):
     limits: Mapping[str, int] = field(kw_only=True)
 
     def in_front(self, pseudo_tokens: int) -> "Multi":
-        kinds = {name: kind.in_front(pseudo_tokens) for name, kind in self.parts.items()}
-        return replace(self, parts=kinds)
+        return self._each(lambda kind: kind.in_front(pseudo_tokens))
 
     def patterned(self, slots: Slots) -> "Multi":
-        kinds = {name: kind.patterned(slots) for name, kind in self.parts.items()}
-        return replace(self, parts=kinds)
+        return self._each(lambda kind: kind.patterned(slots))
+
+    def fitted(self, backbone: Backbone) -> "Multi":
+        return self._each(lambda kind: kind.fitted(backbone))
+
+    def _each(self, change: Callable[[Kind], Kind]) -> "Multi":
+        return replace(self, parts={name: change(kind) for name, kind in self.parts.items()})
 
     @property
     def template(self) -> Template:
@@ -87,6 +91,9 @@ class Multi(Kind):
     def _numbered(self, part: int) -> Kind:
         return list(self.parts.values())[part]
 
+    def fits(self, example: Example, encoder: Encoder) -> bool:
+        return self._kind(example).fits(example, encoder)
+
     def unlabelled(self, example: Example) -> Example:
         return self._kind(example).unlabelled(example)
 
@@ -113,7 +120,13 @@ class Multi(Kind):
         return max(self._numbered(part).reach(some) for part, some in groups.items())
 
     def head(self, backbone: Backbone) -> Head:
-        return Heads({name: kind.head(backbone) for name, kind in self.parts.items()})
+        heads = {name: kind.head(backbone) for name, kind in self.parts.items()}
+        if shared := [name for name, head in heads.items() if head.pretrained is not None]:
+            raise ConfigError(
+                f"task.parts={list(self.parts)}: {', '.join(shared)} is answered by the backbone's "
+                "own LM head, and a part needs a head of its own; leave it out"
+            )
+        return Heads(heads)
 
     def collate(self, features: Sequence[Features], encoder: Encoder) -> Batch:
         (part,) = {one.part for one in features}  # a batch never mixes data sets
