@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from ptbench.data import Hub, Source
 from ptbench.kinds import Classification, Kind
+from ptbench.metrics import MCC, Accuracy
 from ptbench.task import Task
 
 
@@ -23,5 +24,7 @@ class CoLA(Task):
         text="{sentence}",
         pattern="{sentence} [P] This is [MASK] .",
         words=("wrong", "right"),
+        metrics=(MCC, Accuracy),
+        main_metric="mcc",
     )
     reported: ClassVar[str] = "validation"

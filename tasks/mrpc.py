@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from ptbench.data import Hub, Source
 from ptbench.kinds import Classification, Kind
+from ptbench.metrics import Accuracy, PositiveF1
 from ptbench.task import Task
 
 
@@ -23,5 +24,7 @@ class MRPC(Task):
         text="{sentence1}[SEP]{sentence2}",
         pattern="{sentence1} [P] Question: {sentence2} ? [P] Answer: [MASK] .",
         words=("no", "yes"),
+        metrics=(PositiveF1, Accuracy),
+        main_metric="f1",
     )
     reported: ClassVar[str] = "validation"

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from ptbench.data import Hub, Source
 from ptbench.kinds import Classification, Kind
+from ptbench.metrics import Accuracy, PositiveF1
 from ptbench.task import Task
 
 
@@ -23,5 +24,7 @@ class QQP(Task):
         text="{question1}[SEP]{question2}",
         pattern="{question1}[SEP]{question2} [P] the same ? [P] [MASK] .",
         words=("no", "yes"),
+        metrics=(PositiveF1, Accuracy),
+        main_metric="f1",
     )
     reported: ClassVar[str] = "validation"
