@@ -1,14 +1,17 @@
 """The declarations in tasks/: what they score and what they make of a row."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from datasets import List, Value
 
 from ptbench.build import chosen
+from ptbench.data import Hub
 from ptbench.kinds import Kind
 from ptbench.listing import choices
 from ptbench.task import Task
+from tests.runs import write_rows
 
 NAMES = list(choices("task"))
 MADE = {"int64": (0, 1), "float64": (1.5, 2.5), "string": ("B-A0", "B-V")}
@@ -65,3 +68,51 @@ def test_roles_are_scored_without_v_and_beside_it_with_v(name: str) -> None:
     scores = kind.score(found, gold)
     assert (scores["srl_f1"], scores["f1"]) == pytest.approx((1 / 2, 2 / 3))
     assert kind.main_metric == "srl_f1"
+
+
+def rows(name: str, row: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
+    """What the task makes of a row of a local file."""
+    task = chosen("task", name, Task)
+    assert isinstance(task.origin, Hub)
+    write_rows(folder / task.origin.folder / "train.jsonl", [row])
+    return task.origin.rows("train", folder)
+
+
+def test_webnlg_is_read_as_prefix_tuning_reads_it(tmp_path: Path) -> None:
+    triples = ["Ulm | country | Germany", "Ulm | river | Danube"]
+    row = {
+        "category": "City",
+        "modified_triple_sets": {"mtriple_set": [triples]},
+        "lex": {"comment": ["good", "good"], "lid": ["1", "2"], "text": ["Ulm is so.", " "]},
+    }
+    (made,) = rows("webnlg", row, tmp_path)
+    assert made["triples"] == "| Ulm : country : Germany | Ulm : river : Danube"
+    assert made["texts"] == ["Ulm is so."]
+    assert not rows("webnlg", {**row, "lex": {"text": []}}, tmp_path)
+
+
+def test_dart_is_read_as_prefix_tuning_reads_it(tmp_path: Path) -> None:
+    triples = [["Ulm", "COUNTRY", "Germany"], ["Ulm", "[TITLE]", "A city"]]
+    row = {
+        "tripleset": triples,
+        "subtree_was_extended": False,
+        "annotations": {"source": ["a", "b"], "text": ["Ulm is so.", "So is Ulm."]},
+    }
+    (made,) = rows("dart", row, tmp_path)
+    assert made["triples"] == "Ulm : country : Germany | Ulm : [title] : A city"
+    assert made["texts"] == ["Ulm is so.", "So is Ulm."]
+
+
+def test_xsum_has_no_row_without_an_article(tmp_path: Path) -> None:
+    row = {"document": "It rained.\nAll day.", "summary": "Rain.", "id": "1"}
+    assert rows("xsum", row, tmp_path) == [row]
+    assert not rows("xsum", {**row, "document": "\n"}, tmp_path)
+
+
+def test_chinese_is_scored_by_characters() -> None:
+    (kind,) = kinds("adgen")
+    kind.check({"content": "\u7c7b\u578b#\u88e4", "summary": "\u88e4\u5b50"})
+    scores = kind.score(["\u7ea2\u8272\u88e4\u5b50"], [["\u7ea2\u8272\u88d9\u5b50"]])
+    assert scores["rouge1"] == pytest.approx(3 / 4)
+    assert scores["rouge2"] == pytest.approx(1 / 3)
+    assert 0 < scores["bleu_characters"] < 1
