@@ -40,7 +40,7 @@ def test_numbers_are_scored_by_their_correlations() -> None:
 
 @pytest.mark.parametrize("value", [-1.0, 5.5, float("nan"), "3", None, True])
 def test_what_is_no_number_of_the_task_is_refused(value: object) -> None:
-    with pytest.raises(DataError, match="'label' is .* not a number from 0 to 5"):
+    with pytest.raises(DataError, match=r"'label' is .* not a number from 0 to 5"):
         KIND.reference({**ROWS[0], "label": value})
 
 

@@ -7,11 +7,12 @@ import pytest
 from datasets import List, Value
 
 from ptbench.build import chosen
-from ptbench.data import Hub
+from ptbench.data import Data, Hub
+from ptbench.errors import ConfigError, NoData
 from ptbench.kinds import Kind
 from ptbench.listing import choices
 from ptbench.task import Task
-from tests.runs import write_rows
+from tests.runs import built, write_rows
 
 NAMES = list(choices("task"))
 MADE = {"int64": (0, 1), "float64": (1.5, 2.5), "string": ("B-A0", "B-V")}
@@ -116,3 +117,55 @@ def test_chinese_is_scored_by_characters() -> None:
     assert scores["rouge1"] == pytest.approx(3 / 4)
     assert scores["rouge2"] == pytest.approx(1 / 3)
     assert 0 < scores["bleu_characters"] < 1
+
+
+def few(folder: Path) -> Path:
+    """FewGLUE's BoolQ and the validation split of BoolQ itself, as local files."""
+    for file, count in (
+        ("fewglue/boolq/train32", 4),
+        ("fewglue/boolq/dev32", 3),
+        ("boolq/validation", 2),
+    ):
+        rows = [
+            {"question": f"is it {n}", "passage": f"It is {file} .", "label": n % 2}
+            for n in range(count)
+        ]
+        write_rows(folder / f"{file}.jsonl", rows)
+    return folder
+
+
+def test_fewglue_trains_on_its_own_rows_and_reports_superglues(tmp_path: Path) -> None:
+    task, protocol = chosen("task", "fewglue", Task), built("model=tiny", "task=fewglue").protocol
+    splits = task.splits(Data(str(few(tmp_path)), None), protocol)
+    assert {row["passage"] for row in splits.train} == {"It is fewglue/boolq/train32 ."}
+    assert (len(splits.train), len(splits.select), len(splits.report)) == (4, 3, 2)
+    assert (splits.select_name, splits.report_name) == ("dev32", "validation")
+    assert task.asks == chosen("task", "boolq", Task).asks
+    assert task.origin.official() == {"train": 32, "dev32": 32, "validation": 3270}
+
+
+@pytest.mark.parametrize("file", ["fewglue/boolq/train32", "fewglue/boolq/dev32"])
+def test_fewglue_names_the_file_that_is_missing(tmp_path: Path, file: str) -> None:
+    (few(tmp_path) / f"{file}.jsonl").unlink()
+    task, protocol = chosen("task", "fewglue", Task), built("model=tiny", "task=fewglue").protocol
+    with pytest.raises(NoData, match=f"{file}.jsonl is missing"):
+        task.splits(Data(str(tmp_path), None), protocol)
+    with pytest.raises(
+        NoData, match=r"'fewglue/boolq' is not on the hub; .* fewglue/boolq/train32"
+    ):
+        task.splits(Data(None, None), protocol)
+
+
+def test_fewglue_identity_changes_with_the_files_it_reads(tmp_path: Path) -> None:
+    task, before = chosen("task", "fewglue", Task), few(tmp_path)
+    first = task.identity(Data(str(before), None))
+    write_rows(tmp_path / "fewglue" / "boolq" / "dev32.jsonl", [])
+    assert task.identity(Data(str(tmp_path), None)) != first
+
+
+def test_fewglue_has_the_kind_of_each_task_and_refuses_others() -> None:
+    for name in ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc"):
+        task = built("model=tiny", "task=fewglue", f"task.name={name}").task
+        assert task.asks == chosen("task", name, Task).asks
+    with pytest.raises(ConfigError, match="task.name=sst2"):
+        built("model=tiny", "task=fewglue", "task.name=sst2")
