@@ -1,5 +1,6 @@
 """The declarations in tasks/: what they score and what they make of a row."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from ptbench.data import Data, Hub
 from ptbench.errors import ConfigError, NoData
 from ptbench.kinds import Kind
 from ptbench.listing import choices
+from ptbench.paths import ROOT
 from ptbench.task import Task
 from tests.runs import built, write_rows
 
 NAMES = list(choices("task"))
+TABLE = re.compile(r"^\| `task=` .*?^$", re.MULTILINE | re.DOTALL)
 MADE = {"int64": (0, 1), "float64": (1.5, 2.5), "string": ("B-A0", "B-V")}
 
 
@@ -167,5 +170,12 @@ def test_fewglue_has_the_kind_of_each_task_and_refuses_others() -> None:
     for name in ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc"):
         task = built("model=tiny", "task=fewglue", f"task.name={name}").task
         assert task.asks == chosen("task", name, Task).asks
-    with pytest.raises(ConfigError, match="task.name=sst2"):
+    with pytest.raises(ConfigError, match=r"task\.name=sst2: known: boolq"):
         built("model=tiny", "task=fewglue", "task.name=sst2")
+
+
+def test_the_readme_has_every_task_in_its_table_and_no_other() -> None:
+    found = TABLE.search((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert found is not None
+    first = [line.split("|")[1] for line in found.group().splitlines()[2:]]
+    assert sorted(name for cell in first for name in re.findall(r"`(\w+)`", cell)) == sorted(NAMES)
