@@ -10,8 +10,8 @@ from ptbench.gathered import Gathered
 from ptbench.kinds import Kind
 from ptbench.task import Task
 
-ROWS = dict.fromkeys(("boolq", "cb", "copa", "record", "rte", "wic", "wsc"), (32, 32))
-ROWS |= {"multirc": (154, 167)}  # answers to 32 questions each
+NAMES = ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc")
+ROWS = {name: (32, 32) for name in NAMES} | {"multirc": (154, 167)}  # answers, to 32 questions
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Features:
     """
 
     encoded: Encoded
-    target: float | list[int]
+    target: int | float | list[int]
     written: list[int] | None = None
     part: int = 0
     more: tuple[Encoded, ...] = ()
@@ -196,7 +196,7 @@ class Kind(ABC):
     def collate(self, features: Sequence[Features], encoder: Encoder) -> Batch:
         """Pads to the longest of the batch; an example's rows stand one after the other."""
 
-        def padded(rows: Sequence[list[int]], value: int) -> Tensor:
+        def padded(rows: Sequence[list[int] | list[float]], value: int) -> Tensor:
             return pad_sequence([torch.tensor(row) for row in rows], True, value)
 
         encoded = [row for f in features for row in f.rows]
