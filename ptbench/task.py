@@ -116,16 +116,17 @@ class Task:
 
     def check_order(self, split: str, root: Path | None, row: Row) -> None:
         """Raises DataError where the source numbers its labels otherwise than the task does."""
-        value = row.get(self.kind.target)
+        kind = self.asks
+        value = row.get(kind.target)
         first = value[0] if isinstance(value, list) and value else value
         if not isinstance(first, int):
             return  # a name says itself which label it is
-        theirs = self.origin.label_names(split, root).get(self.kind.target, ())
-        ours = self.kind.labels
+        theirs = self.origin.label_names(split, root).get(kind.target, ())
+        ours = kind.labels
         for number, name in enumerate(theirs):
             if name in ours and ours.index(name) != number:
                 raise DataError(
-                    f"{type(self).__name__}, split '{split}': column '{self.kind.target}' numbers "
+                    f"{type(self).__name__}, split '{split}': column '{kind.target}' numbers "
                     f"its labels {_numbered(theirs)}, but the task has {_numbered(ours)}; give the "
                     "labels by name, or number them in the task's order"
                 )

@@ -24,6 +24,7 @@ class MRPC(Task):
         text="{sentence1}[SEP]{sentence2}",
         pattern="{sentence1} [P] Question: {sentence2} ? [P] Answer: [MASK] .",
         words=("no", "yes"),
-        metrics=(Accuracy, PositiveF1),
+        metrics=(PositiveF1, Accuracy),
+        main_metric="f1",
     )
     reported: ClassVar[str] = "validation"

@@ -24,6 +24,7 @@ class QQP(Task):
         text="{question1}[SEP]{question2}",
         pattern="{question1}[SEP]{question2} [P] the same ? [P] [MASK] .",
         words=("no", "yes"),
-        metrics=(Accuracy, PositiveF1),
+        metrics=(PositiveF1, Accuracy),
+        main_metric="f1",
     )
     reported: ClassVar[str] = "validation"

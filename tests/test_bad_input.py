@@ -21,7 +21,7 @@ def bench(tmp_path: Path) -> Bench:
 COMMANDS = {
     "method=ptuning_v3": "method=ptuning_v3: there is no such file in method; "
     "did you mean 'ptuning_v2'? (`ptbench list method`)",
-    "task=sts2": "task=sts2: there is no such file in task; "
+    "task=ssst2": "task=ssst2: there is no such file in task; "
     "did you mean 'sst2'? (`ptbench list task`)",
     "model=tinny": "model=tinny: there is no such file in model; "
     "did you mean 'tiny'? (`ptbench list model`)",

@@ -235,6 +235,9 @@ READ = {
     "conll2012_srl": ("conll12",),
     "propbank": ("conll05", "conll05_brown"),
     "e2e": ("e2e",),
+    "webnlg": ("webnlg",),
+    "dart": ("dart",),
+    "adgen": ("adgen",),
 }
 
 

@@ -226,5 +226,5 @@ def test_the_command(root: Path) -> None:
     done = runner.invoke(cli.app, arguments)
     assert done.exit_code == 1
     assert "fail sst2 train: not there -> " in done.output
-    done = runner.invoke(cli.app, ["data", "check", "sts2", "--root", str(root)])
-    assert "task=sts2: there is no such file in task; did you mean 'sst2'?" in str(done.exception)
+    done = runner.invoke(cli.app, ["data", "check", "ssst2", "--root", str(root)])
+    assert "task=ssst2: there is no such file in task; did you mean 'sst2'?" in str(done.exception)

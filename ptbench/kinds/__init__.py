@@ -8,6 +8,7 @@ from ptbench.kinds.fact import Fact
 from ptbench.kinds.generation import Generation
 from ptbench.kinds.labelling import Labelling, Roles, bio
 from ptbench.kinds.multi import Multi
+from ptbench.kinds.regression import Regression
 from ptbench.kinds.span import Span
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Kind",
     "Labelling",
     "Multi",
+    "Regression",
     "Roles",
     "Span",
     "bio",

@@ -23,7 +23,7 @@ Example = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Features:
-    """An encoded example; `target` is a label, or several: one for every token, say.
+    """An encoded example; `target` is a label or number, or labels: one for every token, say.
 
     `more` are the further rows of an example that has several: its choices, or windows of a text;
     `written` what an encoder-decoder writes; `part` the number of its data set, where a task is
@@ -31,7 +31,7 @@ class Features:
     """
 
     encoded: Encoded
-    target: int | list[int]
+    target: int | float | list[int]
     written: list[int] | None = None
     part: int = 0
     more: tuple[Encoded, ...] = ()
@@ -44,7 +44,7 @@ class Features:
         return max(len(row.ids) for row in self.rows)
 
     @property
-    def targets(self) -> list[int]:
+    def targets(self) -> list[Any]:
         """The target of each place, or the one of them all."""
         return self.target if isinstance(self.target, list) else [self.target]
 
@@ -203,7 +203,7 @@ class Kind(ABC):
     def collate(self, features: Sequence[Features], encoder: Encoder) -> Batch:
         """Pads to the longest of the batch; an example's rows stand one after the other."""
 
-        def padded(rows: Sequence[list[int]], value: int) -> Tensor:
+        def padded(rows: Sequence[list[int] | list[float]], value: int) -> Tensor:
             return pad_sequence([torch.tensor(row) for row in rows], True, value)
 
         encoded = [row for f in features for row in f.rows]
