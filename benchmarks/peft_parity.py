@@ -24,11 +24,12 @@ from peft_folders import DECODERS, FAMILIES, METHODS, TOKENIZER, asked, configur
 from torch import Tensor, nn
 
 from ptbench.attention import NAMES
-from ptbench.backbones import Backbone, LMHead, Pooling
+from ptbench.backbones import Backbone, Pooling
 from ptbench.encoders import LSTM, MLP, Encoder, Table
 from ptbench.inputs import Batch
 from ptbench.kinds.classification import PooledHead
 from ptbench.kinds.labelling import TokenHead
+from ptbench.lm_head import LMHead
 from ptbench.prompts import InputPrompt, LayerPrompt, Prompt
 
 LENGTH, HIDDEN, LABELS, LENGTHS = 3, 16, 4, (9, 5)

@@ -16,7 +16,7 @@ from accelerate.utils import set_seed
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
-from ptbench.cell import _encoded
+from ptbench.cell import encoded
 from ptbench.method import Adapted
 from ptbench.paths import CONF
 from ptbench.run import build_cell
@@ -47,7 +47,7 @@ def trained(root: str, rows: int, head_rate: float) -> dict[str, float]:
     set_seed(cell.seed)
     model = cell.method.adapt(cell.model.load(), cell.task.kind)
     encoder = Encoder(model.backbone.tokenizer, cell.task.max_length)
-    parts = _encoded(model, encoder, cell.task.splits(cell.data, cell.protocol))
+    parts = encoded(model, encoder, cell.task.splits(cell.data, cell.protocol))
     job = Job(model, encoder, parts[0], parts[1], cell.training, cell.seed, Accelerator(cpu=True))
     before = spread(model, job)
     fit([job], job.accelerator)

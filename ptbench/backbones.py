@@ -1,8 +1,7 @@
 """A pretrained model and its tokenizer, asked the same way whatever it is."""
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -11,11 +10,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.modeling_outputs import BaseModelOutput
 
 from ptbench.attention import Injection, inject
 from ptbench.errors import BackboneError
 from ptbench.inputs import Batch, Inputs
+from ptbench.lm_head import LMHead
 
 # the ends of the names that absolute position tables have in transformers
 TABLES = ("position_embeddings", "wpe", "embed_positions")
@@ -141,7 +140,7 @@ class Backbone(nn.Module):
         return block(
             None,
             inputs_embeds=words,
-            **self._accepted(token_type_ids=types, position_ids=positions),
+            **self.accepted(token_type_ids=types, position_ids=positions),
         )
 
     def forward(self, inputs: Inputs) -> Float[Tensor, "rows tokens width"]:
@@ -149,8 +148,8 @@ class Backbone(nn.Module):
         return self.model(
             inputs_embeds=inputs.embeds,
             attention_mask=inputs.mask.long(),
-            **self._accepted(token_type_ids=inputs.types, position_ids=inputs.positions),
-            **self._accepted(use_cache=False),  # a recomputed layer would fill it twice
+            **self.accepted(token_type_ids=inputs.types, position_ids=inputs.positions),
+            **self.accepted(use_cache=False),  # a recomputed layer would fill it twice
             **self._decoder(inputs),
         ).last_hidden_state
 
@@ -163,7 +162,8 @@ class Backbone(nn.Module):
         first = self.words(start).expand(len(written), -1, -1)
         return {"decoder_inputs_embeds": torch.cat([first, written[:, :-1]], 1)}
 
-    def _accepted(self, **arguments: Any) -> dict[str, Any]:
+    def accepted(self, **arguments: Any) -> dict[str, Any]:
+        """Those of the arguments that the architecture knows."""
         return {name: value for name, value in arguments.items() if name in self._accepts}
 
     def pool(
@@ -183,7 +183,7 @@ class Backbone(nn.Module):
         return pooler(first[:, None])
 
     @cached_property
-    def lm_head(self) -> "LMHead":
+    def lm_head(self) -> LMHead:
         """The checkpoint's masked-LM head, loaded when first asked for.
 
         Raises BackboneError where the checkpoint has none.
@@ -191,59 +191,3 @@ class Backbone(nn.Module):
         if self._lm_loader is None:
             raise BackboneError("this backbone has no LM head (its model file says lm_head: false)")
         return LMHead(self._lm_loader(), self.model)
-
-
-class LMHead(nn.Module):
-    """A language model of transformers with its backbone taken out: hidden states to logits."""
-
-    def __init__(self, model: PreTrainedModel, backbone: PreTrainedModel):
-        super().__init__()
-        if model.config.tie_word_embeddings:
-            words: Any = backbone.get_input_embeddings()
-            model.get_output_embeddings().weight = words.weight  # pyright: ignore
-        self.model = model
-        self._whole = model.base_model_prefix in model._modules
-        self._put(dict.fromkeys(self._parts(backbone), _Through()))
-
-    def _parts(self, backbone: PreTrainedModel) -> dict[str, nn.Module]:
-        """What of the language model is the backbone: one module, or T5's encoder and decoder."""
-        if self._whole:
-            return {self.model.base_model_prefix: backbone}
-        return {name: part for name, part in backbone.named_children() if hasattr(self.model, name)}
-
-    def _put(self, parts: Mapping[str, nn.Module]) -> None:
-        for name, part in parts.items():
-            setattr(self.model, name, part)
-
-    def forward(
-        self, hidden: Float[Tensor, "rows tokens width"]
-    ) -> Float[Tensor, "rows tokens words"]:
-        if self._whole:
-            return self.model(inputs_embeds=hidden).logits
-        handed = _Handed(last_hidden_state=hidden)  # pyright: ignore[reportArgumentType]
-        return self.model(encoder_outputs=handed, decoder_inputs_embeds=hidden).logits
-
-    @contextmanager
-    def around(self, backbone: PreTrainedModel) -> Iterator[PreTrainedModel]:
-        """The whole language model, its backbone put back for as long as it is needed."""
-        parts = self._parts(backbone)
-        self._put(parts)
-        try:
-            yield self.model
-        finally:
-            self._put(dict.fromkeys(parts, _Through()))
-
-
-class _Through(nn.Module):
-    """Stands where the backbone stood and hands its input on."""
-
-    def forward(self, *_: Any, inputs_embeds: Tensor, **__: Any) -> "_Handed":
-        return _Handed(last_hidden_state=inputs_embeds)  # pyright: ignore[reportArgumentType]
-
-
-class _Handed(BaseModelOutput):
-    """An output whose other fields, a cache among them, are all None."""
-
-    def __getattr__(self, name: str) -> None:
-        if name.startswith("__"):
-            raise AttributeError(name)

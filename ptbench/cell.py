@@ -64,14 +64,15 @@ def train(cell: Cell, observe: Callable[[Job], Observer], start: Start | None = 
         start.enter(model, cell.method)
     model = model.to(accelerator.device)
     encoder = Encoder(model.backbone.tokenizer, cell.task.max_length, model.backbone.two_stacks)
-    parts = _encoded(model, encoder, splits)
+    parts = encoded(model, encoder, splits)
     job = Job(model, encoder, parts[0], parts[1], cell.training, cell.seed, accelerator)
     job.observer = observe(job)
     fit([job], accelerator)
     return Result(_facts(cell, job, splits, parts, memory), model)
 
 
-def _encoded(model: Adapted, encoder: Encoder, splits: Splits) -> tuple[Part, Part, Part]:
+def encoded(model: Adapted, encoder: Encoder, splits: Splits) -> tuple[Part, Part, Part]:
+    """The rows to train on, to select on and to report, as the model reads them."""
     template = model.kind.template
     model.kind.check_room(encoder)
 

@@ -5,13 +5,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.checkpoint import checkpoint
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -25,12 +23,12 @@ from transformers import (
     BertTokenizer,
     PreTrainedModel,
 )
-from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils.logging import disable_progress_bar
 
 from ptbench.attention import NAMES, check_name
 from ptbench.backbones import Backbone, Pooling
 from ptbench.errors import BackboneError
+from ptbench.recompute import enable_checkpointing
 
 disable_progress_bar()  # a cell has one bar, its own
 
@@ -79,9 +77,19 @@ class Pretrained(Model):
     def __post_init__(self) -> None:
         check_name(self.attention)
 
+    @property
+    def _where(self) -> dict[str, Any]:
+        return {"revision": self.revision, "gguf_file": self.gguf}
+
     def load(self) -> Backbone:
+        return self._found(self._load)
+
+    def outline(self) -> Backbone:
+        return self._found(self._outline)
+
+    def _found(self, build: Callable[[str], Backbone]) -> Backbone:
         try:
-            return self._load(self.folder() or self.name)
+            return build(self.folder() or self.name)
         except OSError as error:
             raise BackboneError(
                 f"model.name={self.name}: not found on the hub and no folder here ({error}); "
@@ -90,10 +98,9 @@ class Pretrained(Model):
             ) from error
 
     def _load(self, source: str) -> Backbone:
-        where = {"revision": self.revision, "gguf_file": self.gguf}
-        tokenizer = AutoTokenizer.from_pretrained(source, **where)
+        tokenizer = AutoTokenizer.from_pretrained(source, **self._where)
         options: dict[str, Any] = {
-            **where,
+            **self._where,
             "dtype": self.dtype.value,
             "output_loading_info": True,
         }
@@ -116,16 +123,9 @@ class Pretrained(Model):
         lm_loader = language_model if self.lm_head else None
         return Backbone(model, tokenizer, self.pooling, lm_loader, loading["missing_keys"])
 
-    def outline(self) -> Backbone:
-        source = self.folder() or self.name
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(source, revision=self.revision)
-            config = AutoConfig.from_pretrained(source, revision=self.revision)
-        except OSError as error:
-            raise BackboneError(
-                f"model.name={self.name}: not found on the hub and no folder here ({error}); "
-                "check the name and the network (`ptbench doctor`)"
-            ) from error
+    def _outline(self, source: str) -> Backbone:
+        tokenizer = AutoTokenizer.from_pretrained(source, **self._where)
+        config = AutoConfig.from_pretrained(source, **self._where)
         with torch.device("meta"):
             model = AutoModel.from_config(config, attn_implementation=NAMES[self.attention])
 
@@ -181,28 +181,6 @@ def _language_model_class(model: PreTrainedModel) -> Any:
         return AutoModelForSeq2SeqLM
     masked = type(model.config) in AutoModelForMaskedLM._model_mapping
     return AutoModelForMaskedLM if masked else AutoModelForCausalLM
-
-
-def enable_checkpointing(model: PreTrainedModel) -> None:
-    """Has each layer recompute its activations in the backward pass.
-
-    Of itself transformers does so in training mode alone, but a frozen backbone whose dropout is
-    off trains in evaluation mode. Raises BackboneError where there are no such layers.
-    """
-    layers = [part for part in model.modules() if isinstance(part, GradientCheckpointingLayer)]
-    if not layers:
-        raise BackboneError(
-            f"model.gradient_checkpointing=true: transformers cannot recompute the layers of "
-            f"architecture '{model.config.model_type}'; set model.gradient_checkpointing=false"
-        )
-    for layer in layers:
-        layer.forward = partial(_recomputed, layer.forward)
-
-
-def _recomputed(forward: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    if not torch.is_grad_enabled():
-        return forward(*arguments, **named)
-    return checkpoint(forward, *arguments, use_reentrant=False, **named)
 
 
 def weights_checksum(folder: Path, name: str | None = None) -> str:

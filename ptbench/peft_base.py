@@ -110,7 +110,7 @@ def _check(model: Adapted, whole: PreTrainedModel, batch: Batch) -> None:
     found = whole(
         inputs_embeds=inputs.embeds,
         attention_mask=inputs.mask.long(),
-        **backbone._accepted(token_type_ids=inputs.types, position_ids=inputs.positions),
+        **backbone.accepted(token_type_ids=inputs.types, position_ids=inputs.positions),
     ).logits
     expected = model(batch)
     seen = batch.mask if expected.ndim == 3 else slice(None)

@@ -179,7 +179,7 @@ def _check(model: Adapted, batch: Batch, under: Base) -> None:
         given = {"input_ids": batch.ids, cache: DynamicCache(pairs)}
         mask = F.pad(mask, (pairs[0][0].shape[2], 0), value=True)
     if under.head:  # without a head PEFT drops them
-        given |= backbone._accepted(token_type_ids=inputs.types)
+        given |= backbone.accepted(token_type_ids=inputs.types)
     backbone.injection.prefix = ()
     found = backbone.model(attention_mask=mask.long(), **given).last_hidden_state
     if equal(found[batch.mask], expected[batch.mask]):

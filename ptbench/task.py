@@ -2,7 +2,8 @@
 
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -81,7 +82,7 @@ class Task:
         random.Random(SUBSET_SEED).shuffle(train)
         share = protocol.held_out_share if HELD_OUT in names else 0.0
         rows = kind.for_training(train)
-        train, held = _divided(rows, data.train_rows, share)
+        train, held = _divided(rows, data.train_rows, share, kind)
         if data.train_rows is not None and len(train) < data.train_rows:
             LOGGER.warning(
                 "%s: data.train_rows=%d, but train has %d rows and %d of them are held out: "
@@ -154,12 +155,26 @@ def _root(data: Data) -> Path | None:
     return None if data.root is None else Path(data.root).expanduser()
 
 
-def _divided(rows: list[Row], wanted: int | None, share: float) -> tuple[list[Row], list[Row]]:
-    """`wanted` rows to train on (null: all) and a share of as many held out beside them."""
+def _divided(
+    rows: list[Row], wanted: int | None, share: float, kind: Kind
+) -> tuple[list[Row], list[Row]]:
+    """`wanted` rows to train on (null: all) and a share of as many held out beside them.
+
+    The kind's units stay whole, so that a few rows more may be held out.
+    """
     if wanted is not None and wanted < 1:
         raise DataError(f"data.train_rows={wanted}: must be 1 or more, or null for all")
     used = rows if wanted is None else rows[: round(wanted * (1 + share))]
     held = round(len(used) * share / (1 + share))
-    if share and not 0 < held < len(used):
+    units: dict[Hashable, list[Row]] = defaultdict(list)
+    for place, row in enumerate(used):
+        unit = kind.unit(row)
+        units[place if unit is None else unit].append(row)
+    train, left = [row for rows in units.values() for row in rows], len(used)
+    for unit in reversed(units.values()):
+        if len(used) - left >= held:
+            break
+        left -= len(unit)
+    if share and not (held and left):
         raise DataError(f"train has {len(used)} rows: too few to hold a share of {share} out")
-    return used[: len(used) - held], used[len(used) - held :]
+    return train[:left], train[left:]

@@ -18,10 +18,18 @@ ONE_WORD = "C-AM-NEG R-AA R-AM-CAU"  # no such argument has a second word
 
 @dataclass(frozen=True)
 class CoNLL05(Task):
-    """Carreras & Màrquez 2005, one row a predicate; the 106 labels of P-tuning v2's code."""
+    """Carreras & Màrquez 2005, one row a predicate; the 106 labels of P-tuning v2's code.
 
-    source: ClassVar[Source] = Hub("conll05", splits={"test": "test_wsj"})
+    `test` is the file that is reported: test_wsj, or test_brown of other genres than train's.
+    """
+
+    test: str
+
     kind: ClassVar[Kind] = Roles(
         labels=(*bio(*ROLES.split()), *(f"B-{role}" for role in ONE_WORD.split())),
     )
     selected: ClassVar[str | None] = "validation"
+
+    @property
+    def origin(self) -> Source:
+        return Hub("conll05", splits={"test": self.test})

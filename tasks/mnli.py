@@ -10,15 +10,10 @@ from ptbench.task import Task
 
 @dataclass(frozen=True)
 class MNLI(Task):
-    """Williams et al. 2018, GLUE's form; the matched validation set, of train's genres."""
+    """Williams et al. 2018, GLUE's form; `mismatched` reports genres that train does not have."""
 
-    source: ClassVar[Source] = Hub(
-        "mnli",
-        hub="nyu-mll/glue",
-        config="mnli",
-        splits={"validation": "validation_matched", "test": "test_matched"},
-        sizes={"train": 392702, "validation": 9815, "test": 9796},
-    )
+    mismatched: bool
+
     kind: ClassVar[Kind] = Classification(
         labels=("entailment", "neutral", "contradiction"),
         text="{premise}[SEP]{hypothesis}",
@@ -26,3 +21,15 @@ class MNLI(Task):
         words=("yes", "maybe", "no"),
     )
     reported: ClassVar[str] = "validation"
+
+    @property
+    def origin(self) -> Source:
+        genres = "mismatched" if self.mismatched else "matched"
+        validation, test = (9832, 9847) if self.mismatched else (9815, 9796)
+        return Hub(
+            "mnli",
+            hub="nyu-mll/glue",
+            config="mnli",
+            splits={"validation": f"validation_{genres}", "test": f"test_{genres}"},
+            sizes={"train": 392702, "validation": validation, "test": test},
+        )

@@ -25,7 +25,7 @@ class ChatGLMConfig(PreTrainedConfig):
     """The sizes and the special ids; the defaults are those of the released model."""
 
     model_type = "chatglm"
-    attribute_map = {"num_hidden_layers": "num_layers"}  # noqa: RUF012
+    attribute_map = {"num_hidden_layers": "num_layers"}  # noqa: RUF012  # as transformers declares it
 
     vocab_size: int = 130528
     hidden_size: int = 4096
@@ -187,7 +187,7 @@ class ChatGLMModel(ChatGLMPreTrainedModel):
 class ChatGLMForCausalLM(ChatGLMPreTrainedModel):
     """The layers with their tied LM head; `labels` are those of the ids, -100 where none counts."""
 
-    _tied_weights_keys = {"lm_head.weight": "transformer.word_embeddings.weight"}  # noqa: RUF012
+    _tied_weights_keys = {"lm_head.weight": "transformer.word_embeddings.weight"}  # noqa: RUF012  # as transformers declares it
 
     def __init__(self, config: ChatGLMConfig):
         super().__init__(config)

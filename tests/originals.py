@@ -7,7 +7,6 @@ from functools import cached_property
 from types import EllipsisType
 from typing import Any
 
-import pytest
 import torch
 import torch.nn.functional as F
 import transformers
@@ -169,9 +168,7 @@ class Oracle:
             words = self.tensors.get("input.verbalizer_ids", torch.tensor(vocabulary)).flatten()
             return PLAIN, VerbalizerHead(backbone, words.tolist())
         kind, head = self._new_head(backbone, len(state["classifier.weight"]))
-        if state.keys() != head.state_dict().keys():
-            pytest.skip(f"a head of {', '.join(state)} is not supported")
-        head.load_state_dict(state)
+        head.load_state_dict(state)  # raises for a head that this adapter does not know
         return kind, head
 
     def _new_head(self, backbone: Backbone, labels: int) -> tuple[Kind, Head]:

@@ -15,8 +15,9 @@ from ptbench.backbones import Backbone, Pooling
 from ptbench.encoders import Table
 from ptbench.errors import BackboneError
 from ptbench.inputs import IGNORE, Batch, Inputs, KeyValue, stack
-from ptbench.models import Random, enable_checkpointing
+from ptbench.models import Random
 from ptbench.prompts import InputPrompt, LayerPrompt, Prompt
+from ptbench.recompute import enable_checkpointing
 from tests.families import BLOCKS, DECODERS
 
 Build = Callable[..., Backbone]

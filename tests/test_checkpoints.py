@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ptbench.backbones import Backbone
-from ptbench.cell import _encoded
+from ptbench.cell import encoded
 from ptbench.checkpoints import CheckpointError, load, read_header, save
 from ptbench.encoders import LSTM, MLP, Table
 from ptbench.listing import choices
@@ -45,7 +45,7 @@ def adapted(root: Path, *overrides: str, backbone: Backbone | None = None) -> tu
     kind = replace(cell.task.kind, words=("n", "y"))  # tiny knows single characters alone
     model = cell.method.adapt(backbone, kind).eval()
     encoder = Encoder(backbone.tokenizer, cell.task.max_length)
-    part = _encoded(model, encoder, cell.task.splits(cell.data, cell.protocol))[0]
+    part = encoded(model, encoder, cell.task.splits(cell.data, cell.protocol))[0]
     return model, model.kind.collate(part.features[:4], encoder)
 
 

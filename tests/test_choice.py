@@ -20,6 +20,7 @@ from ptbench.templates import Encoder
 from tasks.copa import COPA, connected
 from tasks.multirc import numbered
 from tasks.record import ReCoRD
+from tests.families import FAMILIES
 
 KIND = Choice(("a", "b"), "{premise}[SEP]{choice}", "{choice}", choices=("one", "more"))
 ROWS: list[dict[str, Any]] = [
@@ -80,14 +81,8 @@ def test_an_example_is_judged_among_its_own_choices_alone(
 
 def test_logits_and_loss_are_those_of_transformers(letters: PreTrainedTokenizerBase) -> None:
     torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=letters.vocab_size,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        attn_implementation=NAMES["sdpa"],
-    )
+    sizes = {**FAMILIES["bert"], "vocab_size": letters.vocab_size}
+    config = BertConfig(**sizes, attn_implementation=NAMES["sdpa"])
     theirs = BertForMultipleChoice(config).double().eval()
     backbone = Backbone(theirs.bert, letters, Pooling.pooler, None)
     head = ChoiceHead(backbone)

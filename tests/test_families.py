@@ -24,8 +24,8 @@ from ptbench.encoders import Table
 from ptbench.inputs import IGNORE, Batch, Inputs, KeyValue
 from ptbench.kinds import Choice, Features, Kind, Span
 from ptbench.method import Adapted, forward
-from ptbench.models import enable_checkpointing
 from ptbench.prompts import LayerPrompt
+from ptbench.recompute import enable_checkpointing
 from ptbench.templates import Encoder
 from ptbench.train import Job, Part, fit
 from tests.conftest import KINDS, PLAIN, sentences

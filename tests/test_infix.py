@@ -17,8 +17,8 @@ from ptbench.encoders import Table
 from ptbench.errors import BackboneError, ConfigError
 from ptbench.inputs import IGNORE, Batch, stack
 from ptbench.kinds import Labelling
-from ptbench.models import enable_checkpointing
 from ptbench.prompts import InfixPrompt, LayerPrompt, Prompt
+from ptbench.recompute import enable_checkpointing
 from tests.conftest import KINDS
 from tests.families import DECODERS, PAIRS
 from tests.runs import built

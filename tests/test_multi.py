@@ -16,7 +16,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from ptbench import multi_task
 from ptbench.batches import Shuffled, by_length
-from ptbench.cell import Cell, Result, _encoded, train
+from ptbench.cell import Cell, Result, encoded, train
 from ptbench.data import Data
 from ptbench.errors import ConfigError, DataError
 from ptbench.inputs import IGNORE
@@ -103,7 +103,7 @@ def job_of(cell: Cell) -> Job:
     torch.manual_seed(0)
     model = cell.method.adapt(cell.model.load(), cell.task.asks)
     encoder = Encoder(model.backbone.tokenizer, cell.task.max_length)
-    parts = _encoded(model, encoder, cell.task.splits(cell.data, cell.protocol))
+    parts = encoded(model, encoder, cell.task.splits(cell.data, cell.protocol))
     return Job(model, encoder, *parts[:2], cell.training, cell.seed, Accelerator(cpu=True))
 
 

@@ -17,7 +17,8 @@ from ptbench.errors import BackboneError
 from ptbench.inputs import Batch
 from ptbench.kinds import Kind
 from ptbench.method import Adapted
-from ptbench.models import DType, Random, enable_checkpointing
+from ptbench.models import DType, Random
+from ptbench.recompute import enable_checkpointing
 from ptbench.task import Task
 from ptbench.templates import Encoder
 from ptbench.train import Job, Observer, Silent

@@ -20,6 +20,7 @@ from ptbench.metrics import SquadV2
 from ptbench.models import Random
 from ptbench.prompts import Prompt
 from ptbench.templates import Encoder
+from tests.families import FAMILIES
 from tests.test_templates import WORDS, byte_level, wordpiece  # noqa: F401  # a fixture
 
 V1, V2 = Span(), Span(metrics=(SquadV2,), null_threshold=0.0)
@@ -194,14 +195,8 @@ def test_padding_and_company_change_neither_loss_nor_answer(
 
 def test_logits_and_loss_are_those_of_transformers(letters: PreTrainedTokenizerBase) -> None:
     torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=letters.vocab_size,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        attn_implementation=NAMES["sdpa"],
-    )
+    sizes = {**FAMILIES["bert"], "vocab_size": letters.vocab_size}
+    config = BertConfig(**sizes, attn_implementation=NAMES["sdpa"])
     theirs = BertForQuestionAnswering(config).double().eval()
     backbone = Backbone(theirs.bert, letters, Pooling.first, None)
     head = SpanHead(backbone)

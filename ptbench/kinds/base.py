@@ -1,7 +1,7 @@
 """What every kind of task shares: padding, the loss, and the form of examples."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -150,6 +150,10 @@ class Kind(ABC):
     @abstractmethod
     def constant(self, references: list[Any]) -> list[Any]:
         """The best predictions that ignore the text: the majority floor."""
+
+    def unit(self, example: Example) -> Hashable | None:
+        """What rows share that are held out together or not at all; None: nothing, each alone."""
+        return None
 
     def for_training(self, rows: list[Row]) -> list[Row]:
         """The rows as they are trained on."""

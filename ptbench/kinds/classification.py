@@ -79,6 +79,10 @@ class Grouped(Classification):
         self._check_columns(example, self.group)
         return {"question": str(example[self.group]), "label": super().reference(example)}
 
+    def unit(self, example: Example) -> str:
+        """The question."""
+        return str(example[self.group])
+
     def constant(self, references: list[Any]) -> list[int]:
         """The label that scores best when all have it: rarely the most frequent one."""
         answers = ([label] * len(references) for label in range(len(self.labels)))

@@ -68,14 +68,17 @@ class Generation(Kind):
     def unlabelled(self, example: Example) -> Example:
         return {**example, self.target: "?"}
 
+    def unit(self, example: Example) -> str:
+        """The source, whose other texts would tell what is asked."""
+        return repr([example[name] for name in self.template.fields])
+
     def for_training(self, rows: list[Row]) -> list[Row]:
         return [{**row, self.target: text} for row in rows for text in self.reference(row)]
 
     def for_evaluation(self, rows: list[Row]) -> list[Row]:
-        fields = self.template.fields
         groups: dict[str, list[Row]] = defaultdict(list)
         for row in rows:
-            groups[repr([row[name] for name in fields])].append(row)
+            groups[self.unit(row)].append(row)
         return [
             {**group[0], self.target: [text for row in group for text in self.reference(row)]}
             for group in groups.values()

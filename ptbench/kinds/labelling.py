@@ -123,6 +123,10 @@ class Roles(Labelling):
     metrics: tuple[type[Metric], ...] = (SrlF1, EntityF1)
     main_metric: str = "srl_f1"
 
+    def unit(self, example: Example) -> tuple[str, ...]:
+        """The sentence, which has a row for each of its predicates."""
+        return tuple(example["tokens"])
+
     def check_text(self, example: Example) -> None:
         self._check_columns(example, "tokens", "predicate_index")
         index, words = example["predicate_index"], example["tokens"]

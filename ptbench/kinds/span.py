@@ -173,6 +173,10 @@ class Span(Kind):
         texts = [self.answer(bounds, reference) for bounds, reference in pairs]
         return super().score(texts, [reference["answers"] for reference in references])
 
+    def unit(self, example: Example) -> str:
+        """The context, which other questions are on too."""
+        return example[CONTEXT]
+
     def random_floor(self, references: list[Any]) -> dict[str, float]:
         """What the answers to other questions score on average."""
         return super().random_floor([reference["answers"] for reference in references])
