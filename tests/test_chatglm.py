@@ -14,7 +14,8 @@ from ptbench.backbones import Backbone, Pooling
 from ptbench.models import Random
 from ptbench.prompts import LayerPrompt
 from tests.chatglm import ChatGLMConfig, ChatGLMForCausalLM, positions, visible
-from tests.test_oracles import FILES, Oracle, ours
+from tests.originals import Oracle, ours
+from tests.test_oracles import FILES
 
 CASES = [f for f in FILES if json.loads(f.read_text())["config"]["model_type"] == "chatglm"]
 every_case = pytest.mark.parametrize("file", CASES, ids=lambda file: file.stem)
