@@ -128,7 +128,7 @@ def test_interquartile_means_cover_even_with_three_seeds() -> None:
 
 def test_improvements_cover() -> None:
     generator, runs, hits = draw(), 300, 0
-    truth = stats.norm.cdf(0.5 / 2**0.5)
+    truth = float(stats.norm.cdf(0.5 / 2**0.5))
     for run in range(runs):
         first, second = generator.normal(size=(2, 6, 4))
         low, high = improvement(first + 0.5, second, draws=400, seed=run).interval
