@@ -1,7 +1,8 @@
 """Tests of two methods on the same seeds and the same test examples.
 
 McNemar's test and approximate randomisation speak of trained models on further examples;
-`t_test` and `paired_bootstrap` speak of the methods, on further seeds too.
+`t_test` and `paired_bootstrap` speak of the methods, on further seeds too. What needs scipy.stats
+imports it when called: it takes a second, and tables only need the t test.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import stats
+from scipy.special import stdtr
 
 from ptbench.statistics import DRAWS, LEVEL, SEED, Estimate, StatisticsError, percentiles
 
@@ -76,16 +77,18 @@ def t_test(
     mean, variance = whole.mean(-1), of_seeds + of_examples
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = variance**2 / (of_seeds**2 / (seeds - 1) + of_examples**2 / (groups - 1))
-        p = 2 * stats.t.sf(np.abs(mean) / np.sqrt(variance), freedom)
+        p = 2 * stdtr(freedom, -np.abs(mean) / np.sqrt(variance))
     surely = np.where(np.isclose(mean, 0, atol=1e-12), 1.0, 0.0)  # nothing varies at all
     return Difference(mean, np.sqrt(variance), freedom, np.where(np.isnan(p), surely, p))
 
 
 def mcnemar(first: Bool[np.ndarray, " examples"], second: Bool[np.ndarray, " examples"]) -> float:
     """Exact two-sided p that two models are right equally often (McNemar 1947)."""
+    from scipy.stats import binomtest
+
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     unlike = only_first + only_second
-    return float(stats.binomtest(only_first, unlike).pvalue) if unlike else 1.0
+    return float(binomtest(only_first, unlike).pvalue) if unlike else 1.0
 
 
 def randomisation(
@@ -101,13 +104,15 @@ def randomisation(
     Approximate randomisation (Noreen 1989) for any score of a corpus; an example changes places in
     all seeds at once. Exact where there are no more than `draws` ways to do so.
     """
+    from scipy.stats import permutation_test
+
     pools = [[*ours, *theirs] for ours, theirs in zip(first, second, strict=True)]
 
     def mean_score(places: Int[np.ndarray, " examples"]) -> float:
         return float(np.mean([score(_taken(pool, places), references) for pool in pools]))
 
     places = np.arange(len(references))
-    found: Any = stats.permutation_test(
+    found: Any = permutation_test(
         (places, places + len(references)),
         lambda ours, theirs: mean_score(ours) - mean_score(theirs),
         permutation_type="samples",

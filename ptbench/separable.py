@@ -50,7 +50,7 @@ def _common(column: Mapping[Place, Sequence[Stored]]) -> list[int]:
 def _against_best(columns: Sequence[Mapping[Place, Sequence[Stored]]]) -> dict[Place, float]:
     if not columns:
         return {}
-    import numpy as np  # and what imports scipy: a second that other tables need not wait
+    import numpy as np
 
     from ptbench.paired import holm, t_test
 

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import rankdata, trim_mean
 
 from ptbench.errors import PtbenchError
 
@@ -75,6 +74,8 @@ def interquartile_means(
 
     Agarwal et al. 2021, of whole tasks: with fewer than four it is the mean of all.
     """
+    from scipy.stats import trim_mean
+
     drawn = trim_mean(_resampled(scores, draws, seed), 0.25, axis=-1)
     return _estimates(trim_mean(scores.mean(-1), 0.25, axis=-1), drawn, level)
 
@@ -83,6 +84,7 @@ def mean_ranks(
     scores: Scores, level: float = LEVEL, draws: int = DRAWS, seed: int = SEED
 ) -> list[Estimate]:
     """Each method's rank by its seeds' mean, averaged over tasks: 1 is best, ties share theirs."""
+    from scipy.stats import rankdata
 
     def ranks(means: Float[np.ndarray, "*draws methods tasks"]) -> np.ndarray:
         return rankdata(-means, axis=-2).mean(-1)
