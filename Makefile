@@ -6,10 +6,10 @@ TORCH = $(shell grep '^torch==' constraints.txt)
 ALL := --constraint constraints.txt --editable '.[minilm]' --group dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup table test check
+.PHONY: help setup table test families check
 
 help: ## List what make can do
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "All but help set up .venv first, once; PYTHON=python3.12 chooses its Python (3.11 or newer)."
 
 setup: .venv/.ready ## Make .venv with the tested versions and this checkout in it
@@ -23,6 +23,9 @@ table: .venv/.ready ## Train the cells of sweeps/first_table.yaml that are missi
 
 test: .venv/.ready ## Run the tests (no network, no GPU)
 	@$(BIN)/python -m pytest -q -n 2
+
+families: .venv/.ready ## Test every method on every family, put the table of it into README.md
+	@$(BIN)/python benchmarks/families_table.py
 
 check: .venv/.ready ## Check format, lint and types
 	@status=0; \

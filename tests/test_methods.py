@@ -21,6 +21,7 @@ from ptbench.kinds import Choice, Cloze
 from ptbench.method import Adapted, Method
 from ptbench.models import Random
 from ptbench.paths import CONF
+from ptbench.prompts import LayerPrompt
 from ptbench.run import build_cell
 from ptbench.task import Task
 from ptbench.templates import Encoder as Layout
@@ -166,24 +167,32 @@ def test_the_seed_decides_the_curve(
         assert torch.equal(parameter, after[name])
 
 
-def large() -> Backbone:
-    """A backbone of the papers' large size: 24 layers of width 1024, without memory."""
+def large(layers: int = 24, width: int = 1024) -> Backbone:
+    """A backbone of the papers' large size, or another, without memory."""
     with torch.device("meta"):
         config = BertConfig(
             vocab_size=120,
-            hidden_size=1024,
-            num_hidden_layers=24,
+            hidden_size=width,
+            num_hidden_layers=layers,
             num_attention_heads=16,
-            intermediate_size=4096,
+            intermediate_size=64,
             attn_implementation=NAMES["sdpa"],
         )
         return Backbone(BertModel(config), TINY.load().tokenizer, Pooling.first, None)
 
 
 # what the originals' encoders hold at that size, counted from their code
+PREFIXES = {
+    8: 393_216,
+    16: 786_432,
+    20: 983_040,
+    40: 1_966_080,
+    64: 3_145_728,
+    128: 6_291_456,
+    224: 11_010_048,
+}
 PUBLISHED = [
-    *(("ptuning_v2", {"prefix_length": length}, length * 49_152) for length in (8, 16, 20, 128)),
-    ("ptuning_v2", {"prefix_length": 224}, 11_010_048),
+    *(("ptuning_v2", {"prefix_length": length}, size) for length, size in PREFIXES.items()),
     ("prefix_tuning", {"prefix_length": 10, "hidden": 512}, 25_750_016),
     ("ptuning_v1_frozen", {"slot_length": 3}, 14_707_712),
 ]
@@ -203,3 +212,12 @@ def test_sizes_of_the_originals(
     assert sum(parameter.numel() for parameter in encoder.parameters()) == expected
     if method == "ptuning_v1_frozen":
         assert encoder.length * encoder.width == 9_216
+
+
+@pytest.mark.parametrize(
+    ("layers", "width", "length", "expected"),
+    [(12, 768, 1, 18_432), (28, 4096, 128, 29_360_128)],
+    ids=["a token on a base model", "ChatGLM-6B"],
+)
+def test_sizes_of_prefixes_elsewhere(layers: int, width: int, length: int, expected: int) -> None:
+    assert length * LayerPrompt.width(large(layers, width)) == expected

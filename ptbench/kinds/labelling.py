@@ -10,7 +10,7 @@ from ptbench.backbones import Backbone
 from ptbench.errors import DataError
 from ptbench.inputs import IGNORE, Batch
 from ptbench.kinds.base import Example, Features, Head, Kind, linear
-from ptbench.metrics import EntityF1, Metric
+from ptbench.metrics import EntityF1, Metric, SrlF1
 from ptbench.patterns import Template
 from ptbench.templates import Encoder
 
@@ -113,12 +113,15 @@ class Roles(Labelling):
     """The roles of one predicate's arguments (semantic role labelling).
 
     The word at `predicate_index` is read once more behind the sentence, as in P-tuning v2's code;
-    there both are one segment, here they are two, each with its token type.
+    there both are one segment, here they are two, each with its token type. The official score
+    leaves the verb out; `f1` counts it, as that code reports.
     """
 
     text: str = "{tokens}[SEP]{predicate_word}"
     pattern: str = "[P] {tokens} [P][SEP]{predicate_word} [P]"
     target: str = "srl_tags"
+    metrics: tuple[type[Metric], ...] = (SrlF1, EntityF1)
+    main_metric: str = "srl_f1"
 
     def check_text(self, example: Example) -> None:
         self._check_columns(example, "tokens", "predicate_index")
