@@ -12,11 +12,14 @@ from accelerate.utils import set_seed
 from ptbench import cost
 from ptbench.data import Data, Row
 from ptbench.errors import DataError
-from ptbench.kinds import Features
+from ptbench.kinds import Features, Kind
 from ptbench.method import Adapted, Method
 from ptbench.models import Model
 from ptbench.optimisation import Training
+from ptbench.paired import left_out
+from ptbench.predictions import Predictions
 from ptbench.protocol import Protocol
+from ptbench.records import digest
 from ptbench.start import Start
 from ptbench.task import Splits, Task
 from ptbench.templates import Encoder
@@ -39,9 +42,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Result:
-    """What a trained cell gives its record, and the model itself."""
+    """What a trained cell gives its record, its answers to the reported split, and the model."""
 
     facts: dict[str, Any]
+    predictions: Predictions
     model: Adapted
 
 
@@ -68,7 +72,10 @@ def train(cell: Cell, observe: Callable[[Job], Observer], start: Start | None = 
     job = Job(model, encoder, parts[0], parts[1], cell.training, cell.seed, accelerator)
     job.observer = observe(job)
     fit([job], accelerator)
-    return Result(_facts(cell, job, splits, parts, memory), model)
+    report = parts[2]
+    found = predict(model, encoder, report.features, cell.training.batch_size)
+    predictions = Predictions(found, report.references)
+    return Result(_facts(cell, job, splits, parts, predictions, memory), predictions, model)
 
 
 def encoded(model: Adapted, encoder: Encoder, splits: Splits) -> tuple[Part, Part, Part]:
@@ -97,17 +104,18 @@ def _facts(
     job: Job,
     splits: Splits,
     parts: tuple[Part, Part, Part],
+    predictions: Predictions,
     memory: cost.PeakMemory,
 ) -> dict[str, Any]:
-    kind, best, report = job.model.kind, job.best, parts[2]
+    kind, best, references = job.model.kind, job.best, predictions.references
     named = dict(zip(("train", "select", "report"), parts, strict=True))
     assert best is not None  # fit ends after an evaluation
-    found = predict(job.model, job.encoder, report.features, cell.training.batch_size)
     return {
         "adaptation": job.model.describe(cell.method.name),
-        "scores": {splits.report_name: kind.score(found, report.references)},
-        "floor": {splits.report_name: kind.floor(report.references)},
-        "random_floor": {splits.report_name: kind.random_floor(report.references)},
+        "scores": {splits.report_name: kind.score(*predictions)},
+        "floor": {splits.report_name: kind.floor(references)},
+        "random_floor": {splits.report_name: kind.random_floor(references)},
+        "jackknife": _jackknife(kind, predictions),
         "selection": {
             "split": splits.select_name,
             "metric": kind.main_metric,
@@ -128,4 +136,19 @@ def _facts(
             "model_commit": getattr(job.model.backbone.model.config, "_commit_hash", None),
             "data_commit": cell.task.commit(cell.data),
         },
+    }
+
+
+def _jackknife(kind: Kind, predictions: Predictions) -> dict[str, Any]:
+    """How the main score hangs on the examples, by which tables test differences.
+
+    `references` tells one set of examples from another.
+    """
+
+    def score(found: list[Any], references: list[Any]) -> float:
+        return kind.score(found, references)[kind.main_metric]
+
+    return {
+        "references": digest({"references": predictions.references}),
+        "scores": left_out(score, *predictions),
     }

@@ -19,7 +19,7 @@ PACKAGES = {"torch", "transformers", "datasets", "accelerate", "numpy", "tokeniz
 def portable(config: DictConfig) -> dict[str, Any]:
     """The resolved config without what only this machine knows."""
     resolved: Any = OmegaConf.to_container(config, resolve=True)
-    for node in ("hydra", "tracking", "rerun", "save"):
+    for node in ("hydra", "tracking", "rerun", "save", "predictions"):
         resolved.pop(node, None)
     if resolved["data"]["root"] is not None:
         resolved["data"]["root"] = "local"

@@ -12,10 +12,10 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from ptbench import records
+from ptbench import predictions, records
 from ptbench.another import another
 from ptbench.errors import ConfigError, Diverged, PtbenchError
-from ptbench.paths import CONF, ROOT, RUNS
+from ptbench.paths import CONF, PREDICTIONS, ROOT, RUNS
 from ptbench.provenance import nameless, portable, provenance
 
 LOGGER = logging.getLogger(__name__)
@@ -55,6 +55,11 @@ class Plan:
     def file(self) -> Path:
         """Where its record goes."""
         return records.path_of(self.config.sweep, self.head["cell"], self.head["hash"])
+
+    @property
+    def predictions(self) -> Path:
+        """Where its predictions go, if they are kept."""
+        return predictions.file_of(self.config.sweep, self.head, PREDICTIONS)
 
     @property
     def weights(self) -> Path:
@@ -181,6 +186,11 @@ def _train(plan: Plan, record: dict[str, Any]) -> Any:
         record |= result.facts
         split, scores = next(iter(record["scores"].items()))
         log.summary(**{f"{split}/{k}": v for k, v in scores.items()}, **record["cost"])
+    if plan.config.predictions:
+        try:
+            predictions.write(plan.predictions, result.predictions)
+        except predictions.PredictionsError as error:
+            LOGGER.warning("%s", error)  # the result is worth more than what tests need beside it
     return result.model
 
 

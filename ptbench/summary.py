@@ -5,7 +5,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from ptbench.sweeps import Place, Stored, Sweep, SweepError, gather, observed, setting_text, titles
+from ptbench.separable import LEVEL, Separation, separation
+from ptbench.sweeps import (
+    Place,
+    Stored,
+    Sweep,
+    SweepError,
+    gather,
+    observed,
+    score,
+    setting_text,
+    titles,
+)
 
 DASH = "-"
 
@@ -19,6 +30,7 @@ class Entry:
     trainable: float | None  # parameters
     total: float | None  # parameters
     grid: dict[str, str]  # the method's place in the grid: prompt, encoder, head, backbone
+    p: float | None = None  # that it differs from the best of its column and model; None: untested
 
     @property
     def mean(self) -> float | None:
@@ -29,6 +41,11 @@ class Entry:
     def deviation(self) -> float | None:
         """Sample standard deviation over the seeds, in points; None below two."""
         return stdev(self.values) if len(self.values) > 1 else None
+
+    @property
+    def inseparable(self) -> bool:
+        """Whether a test against the best of its column and model finds no difference."""
+        return self.p is not None and self.p >= LEVEL
 
     @property
     def share(self) -> float | None:
@@ -83,6 +100,12 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    untested: tuple[tuple[str, str], ...] = ()  # tasks and models, where others are tested
+
+    @property
+    def tested(self) -> bool:
+        """Whether any methods are compared by a test."""
+        return any(entry.p is not None for row in self.rows for entry in row.entries)
 
     @property
     def seeds(self) -> int:
@@ -104,40 +127,43 @@ def table(records: Sequence[Stored], sweep: Sweep | None) -> Table:
     sweep = sweep or observed(records)
     places = gather(records, sweep)
     shown = [record for group in places.values() for record in group]
+    separated = separation(places)
     return Table(
         sweep,
         _only((r["config"]["protocol"]["name"] for r in shown), "protocol", sweep.name),
         tuple(_column(task, shown) for task in sweep.axes["task"]),
-        _rows(places, sweep, titles(shown, sweep)),
+        _rows(places, sweep, titles(shown, sweep), separated),
         _notes(shown, left_out=len(records) - len(shown)),
+        separated.untested,
     )
 
 
 def _rows(
-    places: dict[Place, list[Stored]], sweep: Sweep, title: dict[str, str]
+    places: dict[Place, list[Stored]], sweep: Sweep, title: dict[str, str], separated: Separation
 ) -> tuple[Row, ...]:
     rows: dict[tuple[str, str, str], list[Entry]] = {}
     for place, group in places.items():
         key = (place.model, place.method, setting_text(sweep, place))
-        rows.setdefault(key, []).append(_entry(group))
+        rows.setdefault(key, []).append(_entry(group, separated.p.get(place)))
     return tuple(
         Row(model, method, title[method], setting, tuple(entries))
         for (model, method, setting), entries in rows.items()
     )
 
 
-def _entry(group: Sequence[Stored]) -> Entry:
+def _entry(group: Sequence[Stored], p: float | None) -> Entry:
     done = [record for record in group if record["status"] == "done"]
     finished = {record["cell"]["seed"] for record in done}
     # A seed that failed and has finished under a mended configuration since is no failure.
     others = {r["cell"]["seed"]: r["status"] for r in group if r["cell"]["seed"] not in finished}
     costs = [record["cost"] for record in done]
     return Entry(
-        tuple(100 * _score(record, "scores") for record in done),
+        tuple(100 * score(record) for record in done),
         tuple(others.values()),
         fmean(cost["trainable_parameters"] for cost in costs) if costs else None,
         fmean(cost["total_parameters"] for cost in costs) if costs else None,
         next((dict(r["adaptation"]) for r in [*done, *group] if r.get("adaptation")), {}),
+        p,
     )
 
 
@@ -145,7 +171,7 @@ def _column(task: str, records: Sequence[Stored]) -> Column:
     done = [r for r in records if r["cell"]["task"] == task and r["status"] == "done"]
     if not done:
         return Column(task, DASH, DASH, DASH, None)
-    floors = [100 * _score(record, "floor") for record in done if record["floor"]]
+    floors = [100 * score(record, "floor") for record in done if record["floor"]]
     return Column(
         task,
         _only((r["selection"]["metric"] for r in done), "metric", task),
@@ -153,11 +179,6 @@ def _column(task: str, records: Sequence[Stored]) -> Column:
         _only((r["selection"]["split"] for r in done), "selection split", task),
         fmean(floors) if floors else None,
     )
-
-
-def _score(record: Stored, part: str) -> float:
-    (split,) = record["scores"]
-    return record[part][split][record["selection"]["metric"]]
 
 
 def _only(values: Iterable[str], what: str, where: str) -> str:

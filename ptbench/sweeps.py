@@ -116,6 +116,12 @@ def gather(records: Sequence[Stored], sweep: Sweep) -> dict[Place, list[Stored]]
     return found
 
 
+def score(record: Stored, part: str = "scores") -> float:
+    """A finished record's main score on the reported split, or that of its floor."""
+    (split,) = record["scores"]
+    return record[part][split][record["selection"]["metric"]]
+
+
 def titles(records: Sequence[Stored], sweep: Sweep) -> dict[str, str]:
     """What to print for each method of the sweep: its title, or its name while no run has one."""
     known = {r["cell"]["method"]: r["adaptation"]["title"] for r in records if r.get("adaptation")}

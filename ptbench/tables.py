@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from ptbench.paths import TABLES
+from ptbench.separable import LEVEL
 from ptbench.summary import DASH, Row, Table, table
 
 __all__ = ["Table", "table", "to_csv", "to_markdown", "to_terminal", "write"]
 
+INSEPARABLE = "†"
 GRID = ("prompt", "encoder", "head", "backbone")
 Lines = list[list[str]]  # the first is the header
 
@@ -32,7 +34,8 @@ def to_csv(table: Table) -> str:
     lines = csv.writer(out, lineterminator="\n")
     place = ["sweep", "protocol", "task", "model", "method", "title", "setting"]
     score = ["metric", "split", "mean", "deviation", "n", "failures", "floor"]
-    lines.writerow([*place, *score, "trainable_parameters", "trainable_percent", *GRID])
+    test = ["p_best"] if table.tested else []  # against the best of the column and model
+    lines.writerow([*place, *score, "trainable_parameters", "trainable_percent", *GRID, *test])
     for row in table.rows:
         for column, entry in zip(table.columns, row.entries, strict=True):
             lines.writerow(
@@ -42,6 +45,7 @@ def to_csv(table: Table) -> str:
                 + [" ".join(sorted(entry.failures)), _number(column.floor)]
                 + [_number(entry.trainable), _number(entry.share)]
                 + [entry.grid.get(field, "") for field in GRID]
+                + [_number(entry.p) for _ in test]
             )
     return out.getvalue()
 
@@ -92,7 +96,8 @@ def _main(table: Table, bold: Callable[[str], str]) -> Lines:
             # As printed: two methods that read the same are both best.
             best = entry.mean is not None and f"{entry.mean:.1f}" == f"{max(means):.1f}"
             text = entry.text(table.seeds)
-            scores.append(bold(text) if best else text)
+            mark = f" {INSEPARABLE}" if entry.inseparable else ""
+            scores.append(bold(text) if best else f"{text}{mark}")
         told = [_told(table, row, field) for field in fields]
         lines.append([*[row.model, row.label][-len(names) :], *scores, _share(row), *told])
     return lines
@@ -124,7 +129,22 @@ def _caption(table: Table) -> list[str]:
         "Trainable: trained parameters in % of all.",
         f"Bold: highest mean of a column{' and model' if len(models) > 1 else ''}; "
         "it implies no significance.",
+        *_tests(table),
         *table.notes,
+    ]
+
+
+def _tests(table: Table) -> list[str]:
+    if not table.tested:
+        return []
+    several = len(table.sweep.axes["model"]) > 1
+    column = "column and model" if several else "column"
+    names = [f"{task} ({model})" if several else task for task, model in table.untested]
+    untested = f" Not tested: {', '.join(names)}." if names else ""
+    return [
+        f"{INSEPARABLE}: not separable from the best of its {column} at level {LEVEL:g} (t test "
+        "paired by seed and example, Holm's adjustment over all pairs of methods in the table)."
+        f"{untested}"
     ]
 
 

@@ -122,6 +122,7 @@ def redirected(folder: Path) -> Iterator[None]:
         mock.patch.object(records, "path_of", path_of),
         mock.patch.object(records, "RUNS", folder / "runs"),
         mock.patch.object(run, "RUNS", folder / "runs"),
+        mock.patch.object(run, "PREDICTIONS", folder / "predictions"),
     ):
         yield
 

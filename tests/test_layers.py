@@ -13,7 +13,21 @@ from ptbench.paths import ROOT
 PACKAGES = ("ptbench", "methods", "tasks")
 FILES = sorted(file for package in PACKAGES for file in ROOT.glob(f"{package}/**/*.py"))
 HEAVY = {"torch", "transformers", "datasets", "accelerate", "evaluate"}
-LIGHT = ("sweeps", "summary", "tables", "plots", "listing", "records", "cli", "doctor", "progress")
+LIGHT = (
+    "sweeps",
+    "summary",
+    "tables",
+    "plots",
+    "listing",
+    "records",
+    "cli",
+    "doctor",
+    "progress",
+    "statistics",
+    "paired",
+    "separable",
+    "predictions",
+)
 
 
 def name_of(file: Path) -> str:

@@ -26,6 +26,7 @@ PARTS = {
     "scores": {"test"},
     "floor": {"test"},
     "random_floor": {"test"},
+    "jackknife": {"references", "scores"},
     "selection": {"split", "metric", "step", "score"},
     "rows": {"train", "select", "report"},
     "left_out": {"train", "select", "report"},

@@ -1,0 +1,151 @@
+"""Estimates over seeds, examples and tasks, with bootstrap intervals.
+
+A resample of n draws n - 1: as many as n would understate the variance of a mean by (n - 1) / n
+(Rao & Wu 1988), which is a third at three seeds. One seed stands for itself.
+"""
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ptbench.errors import PtbenchError
+
+DRAWS, LEVEL, SEED = 2000, 0.95, 0
+Scores = Float[np.ndarray, "methods tasks seeds"]
+
+
+class StatisticsError(PtbenchError):
+    """Scores of which a statistic has no meaning."""
+
+
+class Interval(NamedTuple):
+    """From where to where; both ends belong to it."""
+
+    low: float
+    high: float
+
+
+class Estimate(NamedTuple):
+    """A value with its interval."""
+
+    value: float
+    interval: Interval
+
+
+def normalised(score: float, floor: float, ceiling: float) -> float:
+    """0 for the floor's score, 1 for the ceiling's, which fine-tuning sets.
+
+    Raises StatisticsError where the ceiling is not above the floor.
+    """
+    if ceiling <= floor:
+        raise StatisticsError(
+            f"fine-tuning scores {ceiling:.4g}, not above the floor's {floor:.4g}: there is no "
+            "scale between them; leave the task out"
+        )
+    return (score - floor) / (ceiling - floor)
+
+
+def over_examples(
+    tasks: Sequence[Float[np.ndarray, "_ _"]],
+    level: float = LEVEL,
+    draws: int = DRAWS,
+    seed: int = SEED,
+) -> Estimate:
+    """The mean over tasks of the mean over seeds and examples, for scores that examples add up to.
+
+    Each task is a stratum, whose seeds and examples are drawn apart (Owen 2007, the pigeonhole
+    bootstrap). With few seeds that vary more than the examples do, it covers less than its level.
+    """
+    generator = np.random.default_rng(seed)
+    means = np.zeros(draws)
+    for scores in tasks:
+        of_seeds, of_examples = (_weights(n, draws, generator) for n in scores.shape)
+        means += np.einsum("de,de->d", of_seeds @ scores, of_examples) / len(tasks)
+    return Estimate(fmean(float(scores.mean()) for scores in tasks), percentiles(means, level))
+
+
+def interquartile_means(
+    scores: Scores, level: float = LEVEL, draws: int = DRAWS, seed: int = SEED
+) -> list[Estimate]:
+    """Each method's mean of the middle half of the tasks, a task's score being its seeds' mean.
+
+    Agarwal et al. 2021, of whole tasks: with fewer than four it is the mean of all.
+    """
+    from scipy.stats import trim_mean
+
+    drawn = trim_mean(_resampled(scores, draws, seed), 0.25, axis=-1)
+    return _estimates(trim_mean(scores.mean(-1), 0.25, axis=-1), drawn, level)
+
+
+def mean_ranks(
+    scores: Scores, level: float = LEVEL, draws: int = DRAWS, seed: int = SEED
+) -> list[Estimate]:
+    """Each method's rank by its seeds' mean, averaged over tasks: 1 is best, ties share theirs."""
+    from scipy.stats import rankdata
+
+    def ranks(means: Float[np.ndarray, "*draws methods tasks"]) -> np.ndarray:
+        return rankdata(-means, axis=-2).mean(-1)
+
+    return _estimates(ranks(scores.mean(-1)), ranks(_resampled(scores, draws, seed)), level)
+
+
+def improvement(
+    first: Float[np.ndarray, "tasks _"],
+    second: Float[np.ndarray, "tasks _"],
+    level: float = LEVEL,
+    draws: int = DRAWS,
+    seed: int = SEED,
+) -> Estimate:
+    """P(a run of the first beats one of the second), averaged over tasks; a tie counts half.
+
+    Agarwal et al. 2021, section 4.3.
+    """
+
+    def share(ours: np.ndarray, theirs: np.ndarray) -> Any:
+        signs = np.sign(ours[..., :, None] - theirs[..., None, :])
+        return (1 + signs.mean((-1, -2))).mean(-1) / 2
+
+    generator = np.random.default_rng(seed)
+    ours, theirs = (_runs(scores, draws, generator) for scores in (first, second))
+    return Estimate(float(share(first, second)), percentiles(share(ours, theirs), level))
+
+
+def _resampled(scores: Scores, draws: int, seed: int) -> Float[np.ndarray, "draws methods tasks"]:
+    """Means over drawn seeds, each method's and task's its own: they are the strata."""
+    return _runs(scores, draws, np.random.default_rng(seed)).mean(-1)
+
+
+def _runs(
+    scores: Float[np.ndarray, "*strata seeds"], draws: int, generator: np.random.Generator
+) -> Float[np.ndarray, "draws *strata drawn"]:
+    *strata, seeds = scores.shape
+    places: Int[np.ndarray, "draws *strata drawn"] = generator.integers(
+        seeds, size=(draws, *strata, max(seeds - 1, 1))
+    )
+    return np.take_along_axis(scores[None], places, -1)
+
+
+def _weights(
+    count: int, draws: int, generator: np.random.Generator
+) -> Float[np.ndarray, "draws count"]:
+    """How often each of `count` things is drawn, as shares."""
+    drawn = max(count - 1, 1)
+    return generator.multinomial(drawn, np.full(count, 1 / count), size=draws) / drawn
+
+
+def percentiles(drawn: Float[np.ndarray, " draws"], level: float) -> Interval:
+    """The interval that leaves as many draws below as above."""
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high))
+
+
+def _estimates(
+    values: Float[np.ndarray, " methods"], drawn: Float[np.ndarray, "draws methods"], level: float
+) -> list[Estimate]:
+    return [
+        Estimate(float(value), percentiles(column, level))
+        for value, column in zip(values, drawn.T, strict=True)
+    ]
