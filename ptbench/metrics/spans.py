@@ -5,8 +5,7 @@ from itertools import chain
 from typing import Any, ClassVar
 
 from datasets import List, Value
-from seqeval.metrics import f1_score, precision_score, recall_score
-from seqeval.metrics.sequence_labeling import get_entities
+from seqeval.metrics.sequence_labeling import get_entities, precision_recall_fscore_support
 
 from ptbench.metrics.base import Metric
 
@@ -21,12 +20,9 @@ class EntityF1(Metric):
     reference: ClassVar[Any] = List(Value("string"))
 
     def scores(self, predictions: list[list[str]], references: list[list[str]]) -> dict[str, float]:
-        scores: dict[str, Any] = {"f1": f1_score, "precision": precision_score}
-        scores["recall"] = recall_score
-        return {
-            name: float(score(references, predictions, zero_division=0))
-            for name, score in scores.items()
-        }
+        whole: Any = {"average": "micro", "zero_division": 0}
+        precision, recall, f1, _ = precision_recall_fscore_support(references, predictions, **whole)
+        return {"f1": float(f1), "precision": float(precision), "recall": float(recall)}
 
     def shuffled(self, references: list[list[str]], draw: random.Random) -> list[list[str]]:
         """Every word's label from some word of the split."""
