@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ptbench import files
+from ptbench.checksums import sha256
 from ptbench.errors import DataError, NoData, did_you_mean
 from ptbench.files import READERS, Placed, Row
 
@@ -98,10 +99,7 @@ class Hub(Source):
     def identity(self, root: Path | None) -> str:
         if root is None:
             return f"{self.hub}/{self.config}@{self.revision or 'main'}"
-        digest = hashlib.sha256()
-        for file in self._files(root):
-            digest.update(file.name.encode() + file.read_bytes())
-        return f"sha256:{digest.hexdigest()[:16]}"
+        return f"sha256:{sha256(self._files(root), named=True)[:16]}"
 
     def commit(self, root: Path | None) -> str | None:
         if root is not None or self.hub is None:

@@ -16,7 +16,7 @@ from ptbench import predictions, records
 from ptbench.another import another
 from ptbench.errors import ConfigError, Diverged, PtbenchError
 from ptbench.paths import CONF, PREDICTIONS, ROOT, RUNS
-from ptbench.provenance import nameless, portable, provenance
+from ptbench.provenance import command, nameless, portable, provenance
 
 LOGGER = logging.getLogger(__name__)
 # which config nodes decide a result, and the cell's parts that are built from them
@@ -42,7 +42,7 @@ class Plan:
     cell: Any
     identity: dict[str, str]
     head: dict[str, Any]  # what its record begins with
-    origin: dict[str, Any]
+    command: str
     start: "Plan | None"
 
     @property
@@ -76,7 +76,7 @@ def plan(config: DictConfig) -> Plan:
     resolved = portable(config)
     hash8 = _hash(cell, resolved, identity, start)
     head = {"hash": hash8, "cell": dict(config.cell), "config": resolved}
-    return Plan(config, cell, identity, head, provenance(identity), start)
+    return Plan(config, cell, identity, head, command(), start)
 
 
 def _plan_start(config: DictConfig, task: str) -> Plan:
@@ -209,6 +209,7 @@ def _recorded(plan: Plan) -> Iterator[dict[str, Any]]:
     """Writes the record whatever happens: what went wrong is recorded, then raised."""
     record: dict[str, Any] = {**plan.head, "status": "done", "error": None}
     file = plan.file
+    origin = provenance(plan.command, plan.identity)  # before training, as the code may change
     started = time.perf_counter()
     try:
         yield record
@@ -222,7 +223,7 @@ def _recorded(plan: Plan) -> Iterator[dict[str, Any]]:
     finally:
         seconds = time.perf_counter() - started - record.pop("waited", 0.0)
         record["provenance"] = {
-            **plan.origin,
+            **origin,
             **record.pop("commits", {}),
             "device": record.pop("device", None),
             "seconds": seconds,
