@@ -34,5 +34,21 @@ def merge(
     raise typer.Exit(bool(merged.refused))
 
 
+@app.command()
+def check() -> None:
+    """Compare all tables in results/tables with what the records give; exit 1 at a difference."""
+    from ptbench import check as checking
+
+    report = checking.check()
+    for note in report.notes:
+        _say(f"note: {note}")
+    for fault in report.faults:
+        _say(f"fault: {fault}")
+    left_out = f"; no sweep's table: {', '.join(report.left_out)}" if report.left_out else ""
+    sound = f"{len(report.tables)} tables as their {report.records} records have them"
+    _say(f"{sound}{left_out}; faults: {len(report.faults)}")
+    raise typer.Exit(bool(report.faults))
+
+
 def _say(line: str) -> None:
     Console().print(line, markup=False, highlight=False, soft_wrap=True)
