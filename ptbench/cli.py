@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from ptbench import data_cli
+from ptbench import data_cli, records_cli
 from ptbench.errors import PtbenchError, did_you_mean
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     help="Prompt tuning methods and fine-tuning, compared on equal terms.",
 )
 app.add_typer(data_cli.app, name="data")
+app.add_typer(records_cli.app)
 Sweep = Annotated[str, typer.Argument(help="Name of a file in sweeps/, or of a folder of records.")]
 
 

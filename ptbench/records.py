@@ -12,8 +12,8 @@ from filelock import FileLock, Timeout
 
 from ptbench.errors import PtbenchError
 from ptbench.paths import RECORDS, RUNS
+from ptbench.upgrades import VERSION, upgraded
 
-VERSION = 1
 RESERVED = 1 << 18  # bytes; a record is some 10 KB
 
 
@@ -38,14 +38,25 @@ def path_of(sweep: str, cell: Mapping[str, Any], hash8: str, folder: Path = RECO
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Raises RecordError for a file that is no record."""
+    """The record in today's form. Raises RecordError for a file that is no record."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise RecordError(f"{file} cannot be read ({error}); delete it and run again") from error
-    if not isinstance(record, dict) or record.get("version") != VERSION:
-        raise RecordError(f"{file} is not a record of version {VERSION}; delete it and run again")
-    return record
+    version = record.get("version") if isinstance(record, dict) else None
+    if version == VERSION:
+        return record
+    if not isinstance(version, int) or version < 1:
+        raise RecordError(
+            f"{file} is no record: its version is {version!r}, not one of 1 to {VERSION}; delete "
+            "it and run again"
+        )
+    if version > VERSION:
+        raise RecordError(
+            f"{file}: version {version} is newer than this ptbench, which reads up to {VERSION}; "
+            "update the checkout"
+        )
+    return upgraded(record)
 
 
 def load(sweep: str, folder: Path = RECORDS) -> list[dict[str, Any]]:

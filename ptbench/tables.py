@@ -12,7 +12,7 @@ from ptbench.paths import TABLES
 from ptbench.separable import LEVEL
 from ptbench.summary import DASH, Row, Table, table
 
-__all__ = ["Table", "table", "to_csv", "to_markdown", "to_terminal", "write"]
+__all__ = ["Table", "render", "table", "to_csv", "to_markdown", "to_terminal", "write"]
 
 INSEPARABLE = "†"
 GRID = ("prompt", "encoder", "head", "backbone")
@@ -59,14 +59,19 @@ def to_terminal(table: Table, console: Console) -> None:
     console.print(_rich("Methods", _methods(table), range(0)))
 
 
-def write(table: Table, folder: Path = TABLES) -> list[Path]:
-    """Write <sweep>.md and <sweep>.csv, and say where."""
-    folder.mkdir(parents=True, exist_ok=True)
+def render(table: Table) -> dict[str, str]:
+    """All files of a table, by their names; the same texts for the same records."""
     texts = {".md": to_markdown(table), ".csv": to_csv(table)}
-    paths = {folder / f"{table.sweep.name}{ending}": text for ending, text in texts.items()}
-    for path, text in paths.items():
+    return {f"{table.sweep.name}{ending}": text for ending, text in texts.items()}
+
+
+def write(table: Table, folder: Path = TABLES) -> list[Path]:
+    """Write what `render` gives, and say where."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {folder / name: text for name, text in render(table).items()}
+    for path, text in texts.items():
         path.write_text(text, encoding="utf-8")
-    return list(paths)
+    return list(texts)
 
 
 def _labels(table: Table) -> int:
