@@ -168,7 +168,8 @@ def _look_up(config: Stored, dotted: str) -> object:
 def _canonical(value: object) -> str:
     """One spelling for each value, as a sweep says 1e-3 where a record says 0.001."""
     text = "null" if value is None else str(value)
-    text = text.lower() if isinstance(value, bool) else text
+    text = text.lower() if text in ("True", "False") else text
+    text = text.replace(" ", "") if text.startswith("[") else text
     try:
         return f"{float(text):.12g}"
     except ValueError:
