@@ -48,6 +48,7 @@ class Sweep:
     name: str
     description: str
     axes: dict[str, tuple[str, ...]]
+    paper: str | None = None  # the table that it redoes, such as ptuning_v2/table2
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -70,7 +71,8 @@ def read(name: str, folder: Path = SWEEPS) -> Sweep:
     axes = {key: _values(key, text) for key, text in _params(name, folder).items()}
     if missing := [axis for axis in CELL if axis not in axes]:
         raise SweepError(f"sweeps/{name}.yaml: add {', '.join(missing)} to hydra.sweeper.params")
-    return Sweep(name, description(folder / f"{name}.yaml").rstrip("."), axes)
+    told = description(folder / f"{name}.yaml").rstrip(".")
+    return Sweep(name, told, axes, _paper(name, folder))
 
 
 def find(name: str, folder: Path = SWEEPS) -> Sweep | None:
@@ -90,7 +92,7 @@ def cells(sweep: Sweep) -> list[Cell]:
 def observed(records: Sequence[Stored]) -> Sweep:
     """The sweep that the records themselves span, for runs that no sweep file describes."""
     axes = {axis: tuple(sorted({str(r["cell"][axis]) for r in records})) for axis in CELL}
-    axes["start"] = tuple(sorted({_canonical(r["config"].get("start")) for r in records}))
+    axes["start"] = tuple(sorted({canonical(r["config"].get("start")) for r in records}))
     name = records[0]["config"].get("sweep", "adhoc") if records else "adhoc"
     return Sweep(name, "", axes)
 
@@ -101,7 +103,7 @@ def gather(records: Sequence[Stored], sweep: Sweep) -> dict[Place, list[Stored]]
     Raises SweepError where none fits the sweep or a seed has finished with two hashes.
     """
     tasks, models, methods = (sweep.axes[axis] for axis in ("task", "model", "method"))
-    settings = product(*([_canonical(v) for v in sweep.axes[key]] for key in sweep.settings))
+    settings = product(*([canonical(v) for v in sweep.axes[key]] for key in sweep.settings))
     found: dict[Place, list[Stored]] = {
         Place(*row): [] for row in product(tasks, models, methods, list(settings))
     }
@@ -134,6 +136,16 @@ def setting_text(sweep: Sweep, place: Place) -> str:
     return ", ".join(f"{key} {value}" for key, value in zip(keys, place.settings, strict=True))
 
 
+def _paper(name: str, folder: Path) -> str | None:
+    """The table that the sweep redoes, by its own file or the last that it starts from."""
+    config = OmegaConf.load(folder / f"{name}.yaml")
+    if (own := OmegaConf.select(config, "paper")) is not None or "paper" in config:
+        return own
+    bases = OmegaConf.select(config, "defaults") or []
+    found = [_paper(base, folder) for base in bases if base in names(folder)]
+    return next((paper for paper in reversed(found) if paper), None)
+
+
 def _params(name: str, folder: Path) -> dict[str, Any]:
     """The sweeper's axes, those of the sweeps that it starts from included."""
     config = OmegaConf.load(folder / f"{name}.yaml")
@@ -154,7 +166,7 @@ def _values(key: str, text: object) -> tuple[str, ...]:
 
 def _place(record: Stored, sweep: Sweep) -> Place:
     cell = record["cell"]
-    settings = tuple(_canonical(_look_up(record["config"], key)) for key in sweep.settings)
+    settings = tuple(canonical(_look_up(record["config"], key)) for key in sweep.settings)
     return Place(cell["task"], cell["model"], cell["method"], settings)
 
 
@@ -165,7 +177,7 @@ def _look_up(config: Stored, dotted: str) -> object:
     return value
 
 
-def _canonical(value: object) -> str:
+def canonical(value: object) -> str:
     """One spelling for each value, as a sweep says 1e-3 where a record says 0.001."""
     text = "null" if value is None else str(value)
     text = text.lower() if text in ("True", "False") else text

@@ -27,6 +27,7 @@ LIGHT = (
     "paired",
     "separable",
     "predictions",
+    "paper",
 )
 
 
