@@ -90,7 +90,7 @@ def cells(sweep: Sweep) -> list[Cell]:
 def observed(records: Sequence[Stored]) -> Sweep:
     """The sweep that the records themselves span, for runs that no sweep file describes."""
     axes = {axis: tuple(sorted({str(r["cell"][axis]) for r in records})) for axis in CELL}
-    axes["start"] = tuple(sorted({_canonical(r["config"].get("start")) for r in records}))
+    axes["start"] = tuple(sorted({canonical(r["config"].get("start")) for r in records}))
     name = records[0]["config"].get("sweep", "adhoc") if records else "adhoc"
     return Sweep(name, "", axes)
 
@@ -101,7 +101,7 @@ def gather(records: Sequence[Stored], sweep: Sweep) -> dict[Place, list[Stored]]
     Raises SweepError where none fits the sweep or a seed has finished with two hashes.
     """
     tasks, models, methods = (sweep.axes[axis] for axis in ("task", "model", "method"))
-    settings = product(*([_canonical(v) for v in sweep.axes[key]] for key in sweep.settings))
+    settings = product(*([canonical(v) for v in sweep.axes[key]] for key in sweep.settings))
     found: dict[Place, list[Stored]] = {
         Place(*row): [] for row in product(tasks, models, methods, list(settings))
     }
@@ -154,7 +154,7 @@ def _values(key: str, text: object) -> tuple[str, ...]:
 
 def _place(record: Stored, sweep: Sweep) -> Place:
     cell = record["cell"]
-    settings = tuple(_canonical(_look_up(record["config"], key)) for key in sweep.settings)
+    settings = tuple(canonical(_look_up(record["config"], key)) for key in sweep.settings)
     return Place(cell["task"], cell["model"], cell["method"], settings)
 
 
@@ -165,7 +165,7 @@ def _look_up(config: Stored, dotted: str) -> object:
     return value
 
 
-def _canonical(value: object) -> str:
+def canonical(value: object) -> str:
     """One spelling for each value, as a sweep says 1e-3 where a record says 0.001."""
     text = "null" if value is None else str(value)
     text = text.lower() if text in ("True", "False") else text
