@@ -22,12 +22,15 @@ class Data:
     """Where data come from, and how many rows of train are used.
 
     `root` null reads the hub, `train_rows` null takes all. `train_split` names another split to
-    train on, where a data set has no train or its train is not at hand.
+    train on, where a data set has no train or its train is not at hand. `eval_rows` is how many
+    examples of the selected and of the reported split are answered: a trial's economy, whose scores
+    are not a paper's; null answers all.
     """
 
     root: str | None
     train_rows: int | None
     train_split: str = "train"
+    eval_rows: int | None = None
 
 
 class Source(ABC):

@@ -102,13 +102,14 @@ def training(sweep: str) -> list[dict[str, Any]]:
     for note in sorted((RUNS / "locks").glob("*.json")):
         try:
             said = json.loads(note.read_text())
+        except (OSError, ValueError):
+            continue  # it has just begun, or ended
+        try:
             with FileLock(note.with_suffix(".alive"), timeout=0):
                 pass  # its owner is dead
         except Timeout:
-            found.append(said)
-        except (OSError, ValueError):
-            pass  # it has just begun, or ended
-    return [said for said in found if said["config"]["sweep"] == sweep]
+            found += [said] if said["config"]["sweep"] == sweep else []
+    return found
 
 
 def _lock(file: Path, suffix: str) -> Path:

@@ -21,6 +21,7 @@ from ptbench.provenance import command, nameless, portable, provenance
 LOGGER = logging.getLogger(__name__)
 # which config nodes decide a result, and the cell's parts that are built from them
 DECIDING = {name: name for name in ("method", "task", "model", "protocol")} | {"train": "training"}
+ROWS = ("train_rows", "train_split", "eval_rows")  # what decides of data beside their identity
 
 OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
 
@@ -135,7 +136,7 @@ def _hash(cell: Any, config: dict[str, Any], identity: dict[str, str], start: Pl
     from ptbench.build import deciding
 
     parts = {key: deciding(config[key], getattr(cell, field)) for key, field in DECIDING.items()}
-    rows = deciding({n: getattr(cell.data, n) for n in ("train_rows", "train_split")}, cell.data)
+    rows = deciding({name: getattr(cell.data, name) for name in ROWS}, cell.data)
     whole = {**parts, "seed": cell.seed, "data": rows, "identity": identity}
     whole |= {} if start is None else {"start": start.head["hash"]}
     return records.digest(whole)

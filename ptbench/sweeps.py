@@ -169,7 +169,8 @@ def canonical(value: object) -> str:
     if isinstance(value, list):
         return f"[{','.join(map(canonical, value))}]"
     text = "null" if value is None else str(value)
-    text = text.lower() if isinstance(value, bool) else text
+    text = text.lower() if text in ("True", "False") else text
+    text = text.replace(" ", "") if text.startswith("[") else text
     try:
         return f"{float(text):.12g}"
     except ValueError:
