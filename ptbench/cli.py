@@ -44,6 +44,8 @@ def run(context: typer.Context) -> None:
 
     try:
         hydra_main()
+        if fuse := sys.modules.get("ptbench.fuse"):  # where cells were asked to share their passes
+            fuse.QUEUE.train()
     except MissingConfigException as error:
         raise PtbenchError(_no_such_choice(error) or _plain(error)) from error
     except (HydraException, OmegaConfBaseException) as error:

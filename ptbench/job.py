@@ -109,6 +109,7 @@ class Job:
         self._batches = self._endless()
         self.failure: Exception | None = None
         self.shares, self.draws = False, Draws(accelerator.device)
+        self.width = 1  # the most jobs that passed with it, itself among them
 
     def own(self) -> AbstractContextManager[None]:
         """Draws random numbers as if alone, where others are beside it."""
@@ -143,7 +144,7 @@ class Job:
 
     def observe(self, loss: Tensor) -> None:
         """Adds a part's loss to the mean that is reported."""
-        self._loss += loss.detach()
+        self._loss += loss
 
     def update(self) -> None:
         """One optimiser step on the gradients so far."""

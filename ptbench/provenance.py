@@ -19,7 +19,7 @@ PACKAGES = ("accelerate", "datasets", "numpy", "tokenizers", "torch", "transform
 def portable(config: DictConfig) -> dict[str, Any]:
     """The resolved config without what only this machine knows."""
     resolved: Any = OmegaConf.to_container(config, resolve=True)
-    for node in ("hydra", "tracking", "rerun", "save", "predictions"):
+    for node in ("hydra", "tracking", "rerun", "save", "predictions", "fuse"):
         resolved.pop(node, None)
     if resolved["data"]["root"] is not None:
         resolved["data"]["root"] = "local"

@@ -6,6 +6,7 @@ from itertools import zip_longest
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from ptbench.cost import out_of_memory
 from ptbench.errors import Diverged
@@ -17,15 +18,15 @@ __all__ = ["Job", "Observer", "Part", "Point", "Silent", "fit", "predict"]
 Present = list[tuple[Job, MicroBatch]]
 
 
-def fit(jobs: Sequence[Job], accelerator: Accelerator) -> None:
+def fit(jobs: Sequence[Job], accelerator: Accelerator, width: int | None = None) -> None:
     """Trains all jobs to their ends, each to the state of its best epoch.
 
-    Several share one pass through a frozen backbone. Each draws random numbers of its own, but for
-    the backbone's dropout; without that a job ends as it would have ended alone. One whose loss is
-    not a number, or that memory does not hold, leaves with its `failure`, and the others go on. The
-    failure of a single job is raised.
+    Several share a pass through a frozen backbone, `width` of them at a time (None: as many as is
+    fastest in the first step, where memory holds them). Each draws random numbers of its own, but
+    for the backbone's dropout; without that a job ends as it would have ended alone. One whose loss
+    is not a number, or that memory does not hold, leaves with its `failure`, and the others go on.
+    The failure of a single job is raised.
     """
-    width = len(jobs)
     for job in jobs:
         job.shares = len(jobs) > 1
     while live := [job for job in jobs if not job.finished]:
@@ -42,13 +43,15 @@ def fit(jobs: Sequence[Job], accelerator: Accelerator) -> None:
             raise job.failure
 
 
-def _step(jobs: Sequence[Job], width: int, accelerator: Accelerator) -> int:
+def _step(jobs: Sequence[Job], width: int | None, accelerator: Accelerator) -> int | None:
     """One step of each job, `width` of them a pass; how many pass at once from now on."""
     for job in jobs:
         job.model.train()
     for parts in zip_longest(*(job.next_batch() for job in jobs)):
         there = zip(jobs, parts, strict=True)
         present = [(job, part) for job, part in there if part and not job.finished]
+        if width is None:
+            width = _fastest(present, accelerator)
         width = _learn(present, width, accelerator)
     for job in jobs:
         if not job.finished:
@@ -64,6 +67,28 @@ def _look(job: Job) -> None:
             job.fail(error)
 
 
+def _fastest(present: Present, accelerator: Accelerator) -> int:
+    """How many jobs a pass make the most of a second: 1, 2, 4, ... or all; leaves no trace."""
+    before, state = [job.kept() for job, _ in present], torch.get_rng_state()
+    widths = [w for w in (1 << n for n in range(len(present).bit_length())) if w < len(present)]
+    seconds: dict[int, float] = {}
+    for width in [1, *widths, len(present)] if widths else []:  # the first warms up
+        started = time.perf_counter()
+        try:
+            for place in range(0, len(present), width):
+                _pass(present[place : place + width], accelerator)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            break
+        finally:
+            for (job, _), kept in zip(present, before, strict=True):
+                job.put_back(kept)
+            torch.set_rng_state(state)
+        seconds[width] = time.perf_counter() - started
+    return min(seconds, key=lambda width: seconds[width], default=len(present))
+
+
 def _learn(present: Present, width: int, accelerator: Accelerator) -> int:
     """Adds the gradients of a part of each job's batch; half the width where memory is short."""
     done = 0
@@ -71,7 +96,7 @@ def _learn(present: Present, width: int, accelerator: Accelerator) -> int:
         some = present[done : done + width]
         before = [job.kept() for job, _ in some] if len(some) > 1 else []
         try:
-            _pass(some, accelerator)
+            losses = _pass(some, accelerator)
         except Exception as error:
             if not out_of_memory(error):
                 raise
@@ -81,12 +106,16 @@ def _learn(present: Present, width: int, accelerator: Accelerator) -> int:
                 width = (len(some) + 1) // 2
                 continue
             some[0][0].fail(error)
+        else:
+            for loss, (job, _) in zip(losses, some, strict=True):
+                job.observe(loss)
+                job.width = max(job.width, len(some))
         done += len(some)
     return width
 
 
-def _pass(present: Present, accelerator: Accelerator) -> None:
-    """One forward and one backward pass of all."""
+def _pass(present: Present, accelerator: Accelerator) -> list[Tensor]:
+    """One forward and one backward pass of all; their losses."""
     jobs, parts = zip(*present, strict=True)
     with accelerator.autocast():
         batches = [part.batch for part in parts]
@@ -96,5 +125,4 @@ def _pass(present: Present, accelerator: Accelerator) -> None:
         for logit, (job, part) in zip(logits, present, strict=True)
     ]
     accelerator.backward(torch.stack(losses).sum())
-    for loss, job in zip(losses, jobs, strict=True):
-        job.observe(loss)
+    return [loss.detach() for loss in losses]

@@ -11,8 +11,9 @@ from ptbench.train import Job, Point
 class Watch:
     """The observer of one cell's job; its bar begins with the job."""
 
-    def __init__(self, name: str, log: Log):
+    def __init__(self, name: str, log: Log, quiet: bool = False):
         self.name, self.log, self.step = name, log, 0
+        self.quiet = quiet or not sys.stdout.isatty()  # of two bars neither is seen
         self.bar: Progress | None = None
 
     def __enter__(self) -> "Watch":
@@ -24,7 +25,7 @@ class Watch:
 
     def begin(self, job: Job) -> "Watch":
         """Starts the bar for the job's steps."""
-        self.bar = Progress(job.total_steps, self.name, quiet=not sys.stdout.isatty()).__enter__()
+        self.bar = Progress(job.total_steps, self.name, quiet=self.quiet).__enter__()
         return self
 
     def stepped(self, step: int, loss: float) -> None:
