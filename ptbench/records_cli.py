@@ -6,7 +6,38 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+Sweep = Annotated[str, typer.Argument(help="Name of a file in sweeps/, or of a folder of records.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="As after `ptbench run`, such as task=trec seed=0.")
+]
 app = typer.Typer(pretty_exceptions_enable=False)
+
+
+@app.command()
+def plan(sweep: Sweep, overrides: Overrides = None) -> None:
+    """List what of a sweep is done, failed or missing, and what the rest will take.
+
+    Cells are told by the sweep's axes; estimates are medians over finished cells that are alike.
+    """
+    from ptbench import plan_view, planning
+
+    shown, cells = planning.of(sweep, overrides or [])
+    Console().print(plan_view.view(shown, cells))
+
+
+@app.command()
+def status(
+    sweep: Sweep,
+    overrides: Overrides = None,
+    once: Annotated[bool, typer.Option("--once", help="Print it once, and end.")] = False,
+) -> None:
+    """Watch a sweep that runs: cells by state, time left, last scores, failures; Ctrl-C ends it."""
+    from ptbench import status as watching
+
+    try:
+        watching.show(sweep, overrides or [], Console(), once)
+    except KeyboardInterrupt:
+        return
 
 
 @app.command()

@@ -105,7 +105,7 @@ def run(plan: Plan, as_start: bool = False) -> None:
             LOGGER.info("%s: done before, skipped (rerun=true trains it again)", plan.name)
             return
         records.reserve(plan.file)
-        with _recorded(plan) as record:
+        with records.announced(plan.file, plan.head), _recorded(plan) as record:
             model = _train(plan, record)
         scores = next(iter(record["scores"].values()))
         LOGGER.info("%s: %s", plan.name, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
