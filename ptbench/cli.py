@@ -55,6 +55,14 @@ def plot(sweep: Sweep) -> None:
 
 
 @app.command()
+def report(sweep: Sweep) -> None:
+    """Write a sweep's page: its table, plots and cells, to sort, filter and open offline."""
+    from ptbench import records, report, sweeps
+
+    _say([report.write(records.load(sweep), sweeps.find(sweep))])
+
+
+@app.command()
 def tune(
     sweep: Sweep,
     also: Annotated[
