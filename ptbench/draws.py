@@ -25,6 +25,10 @@ class Draws:
             self.state = self._now()
             self._set(outside)
 
+    def resume(self) -> None:
+        """Has torch itself go on from here."""
+        self._set(self.state)
+
     def _now(self) -> list[Tensor]:
         states = [torch.get_rng_state()]
         if self.device.type == "cuda":

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
+from torch import Tensor
 
 from ptbench import records
 from ptbench.backbones import Backbone
@@ -24,25 +25,23 @@ class FuseError(PtbenchError):
 
 
 class Shared:
-    """One backbone for cells of every seed, unless loading it draws random weights."""
+    """A backbone for cells of every seed, or one a seed where loading draws random weights."""
 
     def __init__(self) -> None:
-        self.backbone: Backbone | None = None
-        self.before = self.after = torch.get_rng_state()
+        self.loaded: list[tuple[Tensor, Tensor, Backbone]] = []  # torch's state before and after
 
     def load(self, model: Model) -> Backbone:
-        """The shared one where that is what the model would load now, else another."""
+        """What the model would load now, and torch's state as that would leave it."""
         now = torch.get_rng_state()
-        if self.backbone is None:
-            self.before, self.backbone = now, model.load()
-            self.after = torch.get_rng_state()
-            return self.backbone
-        drew = not self.before.equal(self.after)
-        if drew and not now.equal(self.before):
-            return model.load()
-        if drew:
-            torch.set_rng_state(self.after)
-        return self.backbone
+        for before, after, backbone in self.loaded:
+            if before.equal(after):  # nothing was drawn
+                return backbone
+            if before.equal(now):
+                torch.set_rng_state(after)
+                return backbone
+        backbone = model.load()
+        self.loaded.append((now, torch.get_rng_state(), backbone))
+        return backbone
 
 
 class Member(Thread):
@@ -79,7 +78,8 @@ class Member(Thread):
         self.turn.wait()
         if error := self.stopped or job.failure:
             raise error
-        return {"fused": {"jobs_per_pass": job.width, "with": self.others}}
+        fused = {"jobs_per_pass": job.width, "with": self.others}
+        return {"fused": fused} if self.others else {}
 
     def go_on(self, stopped: BaseException | None) -> None:
         """Lets the cell finish, and waits for it."""
@@ -113,6 +113,7 @@ def _pass(company: Sequence[Member], width: int | None) -> None:
     if (threads := jobs[0].training.threads) is not None:
         torch.set_num_threads(threads)  # of this thread
     stopped: BaseException | None = None
+    jobs[0].draws.resume()  # a single one draws from torch itself
     try:
         fit(jobs, jobs[0].accelerator, width)
     except BaseException as error:
@@ -148,7 +149,7 @@ class Queue:
     def add(self, plan: Plan) -> None:
         """Raises ConfigError where another process would train the cell."""
         asked = plan.config.fuse
-        if asked != "auto" and not (isinstance(asked, int) and asked > 0):
+        if asked != "auto" and (type(asked) is not int or asked < 1):
             raise ConfigError(f"fuse={asked}: a number of cells, auto, or off")
         if not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
             raise ConfigError(f"fuse={asked} trains in one process; add hydra/launcher=basic")
