@@ -54,6 +54,17 @@ def plot(sweep: Sweep) -> None:
     _say(plots.plot(records.load(sweep), sweeps.find(sweep)))
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def search(sweep: Sweep, context: typer.Context) -> None:
+    """Search a sweep's space (its `search` node) by Optuna, and write the best to conf/tuned.
+
+    What follows the sweep is Hydra's, such as data.root=<folder>. A search cut off goes on.
+    """
+    from ptbench.search import search as searched
+
+    _say(searched(sweep, context.args))
+
+
 @app.command()
 def report(sweep: Sweep) -> None:
     """Write a sweep's page: its table, plots and cells, to sort, filter and open offline."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ptbench.errors import Diverged, PtbenchError
+from ptbench.errors import Diverged, Pruned, PtbenchError
 from ptbench.paths import RECORDS, RUNS
 from ptbench.upgrades import VERSION, upgraded
 
@@ -162,6 +162,8 @@ def status_of(error: BaseException) -> str:
     """What a record says of what went wrong."""
     from ptbench.cost import out_of_memory
 
+    if isinstance(error, Pruned):
+        return "pruned"
     if isinstance(error, Diverged):
         return "diverged"
     if out_of_memory(error):
