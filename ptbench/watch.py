@@ -12,8 +12,15 @@ from ptbench.train import Job, Point
 class Watch:
     """The observer of one cell's job; its bar begins with the job."""
 
-    def __init__(self, name: str, log: Log, report: Callable[[Point], None] | None = None):
+    def __init__(
+        self,
+        name: str,
+        log: Log,
+        report: Callable[[Point], None] | None = None,
+        quiet: bool = False,
+    ):
         self.name, self.log, self.step, self.report = name, log, 0, report
+        self.quiet = quiet or not sys.stdout.isatty()  # of two bars neither is seen
         self.bar: Progress | None = None
 
     def __enter__(self) -> "Watch":
@@ -25,7 +32,7 @@ class Watch:
 
     def begin(self, job: Job) -> "Watch":
         """Starts the bar for the job's steps."""
-        self.bar = Progress(job.total_steps, self.name, quiet=not sys.stdout.isatty()).__enter__()
+        self.bar = Progress(job.total_steps, self.name, quiet=self.quiet).__enter__()
         return self
 
     def stepped(self, step: int, loss: float) -> None:
