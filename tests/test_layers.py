@@ -28,6 +28,12 @@ LIGHT = (
     "separable",
     "predictions",
     "paper",
+    "schema",
+    "merge",
+    "check",
+    "planning",
+    "plan_view",
+    "status",
 )
 
 
