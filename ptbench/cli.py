@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -37,13 +37,24 @@ def run(context: typer.Context) -> None:
 
 
 @app.command()
-def table(sweep: Sweep) -> None:
-    """Print a sweep's table and write it to results/tables as Markdown and CSV."""
-    from ptbench import records, sweeps, tables
+def table(
+    sweep: Sweep,
+    form: Annotated[
+        Literal["terminal", "markdown", "latex", "csv"],
+        typer.Option("--format", help="All but terminal print only, and write no files."),
+    ] = "terminal",
+) -> None:
+    """Print a sweep's table and write it to results/tables as Markdown, LaTeX and CSV."""
+    from ptbench import beside, records, sweeps, tables
 
     made = tables.table(records.load(sweep), sweeps.find(sweep))
-    tables.to_terminal(made, Console())
-    _say(tables.write(made))
+    for line in beside.missing(made):
+        Console(stderr=True).print(f"warning: {line}", markup=False, soft_wrap=True)
+    if form == "terminal":
+        tables.to_terminal(made, Console())
+        _say(tables.write(made))
+    else:
+        print(tables.FORMS[form].made(made), end="")
 
 
 @app.command()

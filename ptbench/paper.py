@@ -91,13 +91,13 @@ def fitting(
 ) -> list[Fact]:
     """The values of a task and method at these settings, of all backbones and scores.
 
-    Settings that change nothing (PLAIN) count as none.
+    Settings that change nothing (PLAIN) count as none; one that is averaged over says MEAN.
     """
     other = {key: value for key, value in settings.items() if value not in PLAIN}
     return [f for f in found if (f.task, f.method, dict(f.settings)) == (task, method, other)]
 
 
-def averaged(found: Sequence[Fact]) -> set[str]:
+def averaged(found: Iterable[Fact]) -> set[str]:
     """The settings over which values of the paper are means."""
     return {key for fact in found for key, value in fact.settings.items() if value == MEAN}
 

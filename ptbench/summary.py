@@ -1,10 +1,11 @@
 """A sweep's records summed up over seeds: what tables and plots both show."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from ptbench.paper import Fact, facts
 from ptbench.separable import LEVEL, Separation, separation
 from ptbench.sweeps import (
     Place,
@@ -83,6 +84,7 @@ class Row:
     method: str
     title: str
     setting: str
+    settings: Mapping[str, str]  # the same, by config key
     entries: tuple[Entry, ...]
 
     @property
@@ -101,6 +103,7 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     untested: tuple[tuple[str, str], ...] = ()  # tasks and models, where others are tested
+    paper: tuple[Fact, ...] = ()  # of the table that the sweep redoes
 
     @property
     def tested(self) -> bool:
@@ -122,7 +125,7 @@ def table(records: Sequence[Stored], sweep: Sweep | None) -> Table:
     """The table of a sweep, or of all the records if None.
 
     Raises SweepError where there are no records, a seed of a cell has finished twice, or
-    protocols, metrics or splits are mixed.
+    protocols, metrics or splits are mixed; PaperError where the sweep's paper cannot be read.
     """
     sweep = sweep or observed(records)
     places = gather(records, sweep)
@@ -135,19 +138,27 @@ def table(records: Sequence[Stored], sweep: Sweep | None) -> Table:
         _rows(places, sweep, titles(shown, sweep), separated),
         _notes(shown, left_out=len(records) - len(shown)),
         separated.untested,
+        tuple(facts(sweep.paper)),
     )
 
 
 def _rows(
     places: dict[Place, list[Stored]], sweep: Sweep, title: dict[str, str], separated: Separation
 ) -> tuple[Row, ...]:
-    rows: dict[tuple[str, str, str], list[Entry]] = {}
+    rows: dict[Place, list[Entry]] = {}
     for place, group in places.items():
-        key = (place.model, place.method, setting_text(sweep, place))
-        rows.setdefault(key, []).append(_entry(group, separated.p.get(place)))
+        entries = rows.setdefault(place._replace(task=""), [])
+        entries.append(_entry(group, separated.p.get(place)))
     return tuple(
-        Row(model, method, title[method], setting, tuple(entries))
-        for (model, method, setting), entries in rows.items()
+        Row(
+            place.model,
+            place.method,
+            title[place.method],
+            setting_text(sweep, place),
+            dict(zip(sweep.settings, place.settings, strict=True)),
+            tuple(entries),
+        )
+        for place, entries in rows.items()
     )
 
 

@@ -1,4 +1,4 @@
-"""The table of a sweep as Markdown, as CSV and in the terminal."""
+"""The table of a sweep as Markdown, as LaTeX, as CSV and in the terminal."""
 
 import csv
 import io
@@ -7,19 +7,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
-from rich.table import Table as RichTable
 
+from ptbench import beside, forms, overall
+from ptbench.forms import Best, Lines, Section
 from ptbench.paths import TABLES
 from ptbench.separable import LEVEL
 from ptbench.summary import DASH, Row, Table, table
 
 __all__ = [
+    "FORMS",
     "Pieces",
     "Table",
     "pieces",
     "render",
+    "sections",
     "table",
     "to_csv",
+    "to_latex",
     "to_markdown",
     "to_terminal",
     "write",
@@ -27,7 +31,6 @@ __all__ = [
 
 INSEPARABLE = "†"
 GRID = ("prompt", "encoder", "head", "backbone")
-Lines = list[list[str]]  # the first is the header
 
 
 class Pieces(NamedTuple):
@@ -39,25 +42,40 @@ class Pieces(NamedTuple):
     caption: list[str]
 
 
+def sections(table: Table) -> list[Section]:
+    """All that a table shows, in order: the scores, what stands beside and under them, methods."""
+    main = Section("", _main(table, Best), _numbers(table), tuple(_caption(table)))
+    methods = Section("Methods", _methods(table), range(0))
+    extra = (beside.section(table), overall.section(table))
+    return [main, *(section for section in extra if section), methods]
+
+
 def to_markdown(table: Table) -> str:
     """The table, its caption and its methods as Markdown; the same text for the same records."""
     described = f"{table.sweep.description}.\n\n" if table.sweep.description else ""
-    caption = "\n".join(f"- {line}" for line in _caption(table))
-    main = _pipes(_main(table, lambda text: f"**{text}**"), _numbers(table))
-    methods = _pipes(_methods(table), range(0))
-    return f"# {table.sweep.name}\n\n{described}{main}\n\n{caption}\n\n## Methods\n\n{methods}\n"
+    parts = "\n\n".join(map(forms.markdown, sections(table)))
+    return f"# {table.sweep.name}\n\n{described}{parts}\n"
+
+
+def to_latex(table: Table) -> str:
+    """The same as LaTeX tables, to be read by a document that loads booktabs."""
+    parts = "\n\n".join(map(forms.latex, sections(table)))
+    return f"% `ptbench table {table.sweep.name}`; needs \\usepackage{{booktabs}}\n{parts}\n"
 
 
 def to_csv(table: Table) -> str:
-    """One line a task and row: scores in points to 4 decimals; empty where nothing is known."""
+    """The table as CSV, a line for every task of every row."""
     out = io.StringIO()
     lines = csv.writer(out, lineterminator="\n")
     place = ["sweep", "protocol", "task", "model", "method", "title", "setting"]
     score = ["metric", "split", "mean", "deviation", "n", "failures", "floor"]
     test = ["p_best"] if table.tested else []  # against the best of the column and model
-    lines.writerow([*place, *score, "trainable_parameters", "trainable_percent", *GRID, *test])
-    for row in table.rows:
-        for column, entry in zip(table.columns, row.entries, strict=True):
+    papers = beside.columns(table)
+    lines.writerow(
+        [*place, *score, "trainable_parameters", "trainable_percent", *GRID, *test, *papers.names]
+    )
+    for number, row in enumerate(table.rows):
+        for at, (column, entry) in enumerate(zip(table.columns, row.entries, strict=True)):
             lines.writerow(
                 [table.sweep.name, table.protocol, column.task, row.model, row.method]
                 + [row.title, row.setting, column.metric, column.split]
@@ -66,23 +84,22 @@ def to_csv(table: Table) -> str:
                 + [_number(entry.trainable), _number(entry.share)]
                 + [entry.grid.get(field, "") for field in GRID]
                 + [_number(entry.p) for _ in test]
+                + papers.cells(number, at)
             )
     return out.getvalue()
 
 
 def to_terminal(table: Table, console: Console) -> None:
     """Print the table, its caption and its methods."""
-    main = _main(table, lambda text: f"[bold]{text}[/bold]")
-    console.print(_rich(table.sweep.name, main, _numbers(table)))
-    for line in _caption(table):
-        console.print(f"- {line}", markup=False, highlight=False)
-    console.print(_rich("Methods", _methods(table), range(0)))
+    for section in sections(table):
+        console.print(forms.rich(section, section.title or table.sweep.name))
+        for line in section.caption:
+            console.print(f"- {line}", markup=False, highlight=False)
 
 
 def render(table: Table) -> dict[str, str]:
     """All files of a table, by their names; the same texts for the same records."""
-    texts = {".md": to_markdown(table), ".csv": to_csv(table)}
-    return {f"{table.sweep.name}{ending}": text for ending, text in texts.items()}
+    return {f"{table.sweep.name}{form.ending}": form.made(table) for form in FORMS.values()}
 
 
 def pieces(table: Table, bold: Callable[[str], str]) -> Pieces:
@@ -210,17 +227,15 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}".rstrip("0").rstrip(".")
 
 
-def _pipes(lines: Lines, numbers: range) -> str:
-    header, *body = lines
-    rule = ["---:" if place in numbers else "---" for place in range(len(header))]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [header, rule, *body])
+class Form(NamedTuple):
+    """A form of a table that is a file."""
+
+    ending: str
+    made: Callable[[Table], str]
 
 
-def _rich(title: str, lines: Lines, numbers: range) -> RichTable:
-    header, *body = lines
-    shown = RichTable(title=title)
-    for place, name in enumerate(header):
-        shown.add_column(name, justify="right" if place in numbers else "left")
-    for line in body:
-        shown.add_row(*line)
-    return shown
+FORMS = {
+    "markdown": Form(".md", to_markdown),
+    "csv": Form(".csv", to_csv),
+    "latex": Form(".tex", to_latex),
+}
