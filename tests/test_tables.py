@@ -131,11 +131,9 @@ def test_terminal_shows_scores_and_caption(records: list[dict[str, Any]], pair: 
     assert "Protocol fair" in text
 
 
-def test_write_leaves_both_files(
-    records: list[dict[str, Any]], pair: Sweep, tmp_path: Path
-) -> None:
+def test_write_leaves_all_files(records: list[dict[str, Any]], pair: Sweep, tmp_path: Path) -> None:
     paths = tables.write(tables.table(records, pair), tmp_path / "new")
-    assert [path.name for path in paths] == ["pair.md", "pair.csv"]
+    assert [path.name for path in paths] == ["pair.md", "pair.csv", "pair.tex"]
     assert paths[0].read_text(encoding="utf-8") == GOLDEN
 
 
