@@ -111,7 +111,7 @@ def compare(
     sweep: Sweep,
     first: Annotated[str, typer.Argument(help="A method of the sweep.")],
     second: Annotated[str, typer.Argument(help="Another one.")],
-    draws: Annotated[int, typer.Option(min=100, help="Of bootstrap and randomisation.")] = 2000,
+    draws: Annotated[int, typer.Option(min=100, help="Of bootstrap and randomisation.")] = 1000,
 ) -> None:
     """Test two methods on their kept predictions: McNemar or randomisation, Holm over all lines."""
     from ptbench import compare as comparing
