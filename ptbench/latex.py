@@ -1,6 +1,6 @@
 """A table as LaTeX with the rules of booktabs, to be put into a paper."""
 
-from ptbench.layout import INSEPARABLE, UNVERIFIED, Lines, caption, main, numbers
+from ptbench.layout import INSEPARABLE, UNVERIFIED, Lines, caption, filled, main, numbers
 from ptbench.summary import Table
 
 SPECIAL = str.maketrans(
@@ -44,14 +44,8 @@ def escaped(text: str) -> str:
 
 
 def _tabular(lines: Lines, numbers: range) -> list[str]:
-    header, floor, *body = [
-        " & ".join(
-            rf"\textbf{{{escaped(text)}}}{escaped(rest)}" if best else escaped(text + rest)
-            for text, best, rest in line
-        )
-        + r" \\"
-        for line in lines
-    ]
+    texts = filled(lines, lambda text: rf"\textbf{{{text}}}", escaped)
+    header, floor, *body = [rf"{' & '.join(line)} \\" for line in texts]
     form = "".join("r" if place in numbers else "l" for place in range(len(lines[0])))
     return [
         rf"\begin{{tabular}}{{{form}}}",

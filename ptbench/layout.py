@@ -1,6 +1,6 @@
 """What stands in a table, in rows of cells and lines of caption, before it is put into a format."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ptbench.separable import LEVEL
@@ -19,6 +19,16 @@ class Cell(NamedTuple):
 
 
 Lines = list[list[Cell]]  # the first is the header
+
+
+def filled(
+    lines: Lines, bold: Callable[[str], str], plain: Callable[[str], str] = str
+) -> list[list[str]]:
+    """The cells as one text each, in a format that says what is bold and what has to be escaped."""
+    return [
+        [(bold if best else str)(plain(text)) + plain(rest) for text, best, rest in line]
+        for line in lines
+    ]
 
 
 def main(table: Table) -> Lines:

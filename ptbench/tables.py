@@ -2,18 +2,40 @@
 
 import csv
 import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
 from ptbench.latex import to_latex
-from ptbench.layout import GRID, Lines, caption, main, methods, numbers
+from ptbench.layout import GRID, Lines, caption, filled, main, methods, numbers
 from ptbench.paths import TABLES
 from ptbench.summary import Entry, Table, table
 
-__all__ = ["Table", "render", "table", "to_csv", "to_latex", "to_markdown", "to_terminal", "write"]
+__all__ = [
+    "Pieces",
+    "Table",
+    "pieces",
+    "render",
+    "table",
+    "to_csv",
+    "to_latex",
+    "to_markdown",
+    "to_terminal",
+    "write",
+]
+
+
+class Pieces(NamedTuple):
+    """What each form of a table lays out."""
+
+    main: list[list[str]]  # the first is the header
+    numbers: range  # the columns of main that hold numbers
+    methods: list[list[str]]
+    caption: list[str]
 
 
 def to_markdown(table: Table) -> str:
@@ -64,6 +86,13 @@ def render(table: Table) -> dict[str, str]:
     return {f"{table.sweep.name}{ending}": text for ending, text in texts.items()}
 
 
+def pieces(table: Table, bold: Callable[[str], str]) -> Pieces:
+    """The table's texts, for a form that lays them out itself."""
+    return Pieces(
+        filled(main(table), bold), numbers(table), filled(methods(table), bold), caption(table)
+    )
+
+
 def write(table: Table, folder: Path = TABLES) -> list[Path]:
     """Write what `render` gives, and say where."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,20 +116,16 @@ def _number(value: float | None) -> str:
 
 
 def _pipes(lines: Lines, numbers: range) -> str:
-    header, *body = [
-        [f"**{text}**{rest}" if best else f"{text}{rest}" for text, best, rest in line]
-        for line in lines
-    ]
+    header, *body = filled(lines, lambda text: f"**{text}**")
     rule = ["---:" if place in numbers else "---" for place in range(len(header))]
     return "\n".join(f"| {' | '.join(line)} |" for line in [header, rule, *body])
 
 
 def _rich(title: str, lines: Lines, numbers: range) -> RichTable:
-    header, *body = lines
+    header, *body = filled(lines, lambda text: f"[bold]{text}[/bold]", escape)
     shown = RichTable(title=title)
-    for place, (name, *_) in enumerate(header):
-        shown.add_column(escape(name), justify="right" if place in numbers else "left")
+    for place, name in enumerate(header):
+        shown.add_column(name, justify="right" if place in numbers else "left")
     for line in body:
-        texts = [(escape(text), best, escape(rest)) for text, best, rest in line]
-        shown.add_row(*(f"[bold]{t}[/bold]{rest}" if best else t + rest for t, best, rest in texts))
+        shown.add_row(*line)
     return shown
