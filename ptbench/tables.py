@@ -10,8 +10,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from ptbench.across import Across, across
 from ptbench.latex import to_latex
-from ptbench.layout import GRID, Lines, caption, filled, main, methods, numbers
+from ptbench.layout import (
+    GRID,
+    Lines,
+    caption,
+    filled,
+    main,
+    methods,
+    numbers,
+    over_tasks,
+    over_tasks_caption,
+)
 from ptbench.paths import TABLES
 from ptbench.summary import Entry, Table, table
 
@@ -44,7 +55,8 @@ def to_markdown(table: Table) -> str:
     notes = "\n".join(f"- {line}" for line in caption(table))
     scores = _pipes(main(table), numbers(table))
     grid = _pipes(methods(table), range(0))
-    return f"# {table.sweep.name}\n\n{described}{scores}\n\n{notes}\n\n## Methods\n\n{grid}\n"
+    whole = f"# {table.sweep.name}\n\n{described}{scores}\n\n{notes}\n\n## Methods\n\n{grid}\n"
+    return whole + "".join(map(_section, across(table)))
 
 
 def to_csv(table: Table) -> str:
@@ -78,6 +90,10 @@ def to_terminal(table: Table, console: Console) -> None:
     for line in caption(table):
         console.print(f"- {line}", markup=False, highlight=False)
     console.print(_rich("Methods", methods(table), range(0)))
+    for one in across(table):
+        console.print(_rich(f"Over tasks: {one.model}", over_tasks(one), range(1, 4)))
+        for line in over_tasks_caption(one):
+            console.print(f"- {line}", markup=False, highlight=False)
 
 
 def render(table: Table) -> dict[str, str]:
@@ -100,6 +116,13 @@ def write(table: Table, folder: Path = TABLES) -> list[Path]:
     for path, text in texts.items():
         path.write_text(text, encoding="utf-8")
     return list(texts)
+
+
+def _section(one: Across) -> str:
+    """The methods over all tasks, under their own heading."""
+    notes = "\n".join(f"- {line}" for line in over_tasks_caption(one))
+    body = _pipes(over_tasks(one), range(1, 4))
+    return f"\n## Over tasks: {one.model}\n\n{body}\n\n{notes}\n"
 
 
 def _beside(entry: Entry) -> list[str]:
