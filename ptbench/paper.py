@@ -168,10 +168,10 @@ def _figure(row: Mapping[str | None, str | None], where: str) -> tuple[Key, Figu
     if bad := [key + equals + value for key, equals, value in pairs if not (key and value)]:
         raise PaperError(f"{where}: settings={bad[0]!r} is not key=value")
     settings = _settings({key: canonical(value) for key, _, value in pairs})
-    cell = [text[name] for name in ("table", "task", "model", "method")]
+    table, task, model, method = (text[name] for name in ("table", "task", "model", "method"))
     points = _points(text["value"], text["unit"], where)
     figure = Figure(text["value"], points, text["evidence"] == "recalled", text["source"])
-    return Key(*cell, settings, text["metric"]), figure
+    return Key(table, task, model, method, settings, text["metric"]), figure
 
 
 def _points(value: str, unit: str, where: str) -> float | None:

@@ -5,17 +5,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ptbench import plots
 from ptbench.errors import PtbenchError
+from ptbench.layout import Cell, caption, main, methods, numbers
 from ptbench.paths import REPORTS
 from ptbench.summary import Table
 from ptbench.sweeps import Place, Stored, Sweep, gather, score, setting_text
-from ptbench.tables import Pieces, pieces, table
+from ptbench.tables import table
 
 PARTS = Path(__file__).parent  # report.html, report.css and report.js lie beside this file
 # Column of the cells, and whether it holds numbers.
@@ -27,6 +28,15 @@ CELLS = [
 ]
 TOLD = ("cell", "seed")  # of the config: a cell's row says them
 LISTED = {"hash", "row", "lost"}  # of a cell: what the page shows without opening it
+
+
+class Pieces(NamedTuple):
+    """The table of scores, for the page to lay out."""
+
+    main: list[list[str]]
+    numbers: range  # the columns of main that hold numbers
+    methods: list[list[str]]
+    caption: list[str]
 
 
 class ReportError(PtbenchError):
@@ -61,7 +71,7 @@ def page(records: Sequence[Stored], summed: Table) -> str:
     for cell, own, origin in zip(cells, settings, origins, strict=True):
         cell["settings"] = {k: v for k, v in own.items() if k not in shared_settings}
         cell["origin"] = {k: v for k, v in origin.items() if k not in shared_origin}
-    scores = pieces(summed, lambda text: Markup("<b>{}</b>").format(text))
+    scores = _pieces(summed)
     return _template().render(
         summed=summed,
         scores=scores,
@@ -76,6 +86,16 @@ def page(records: Sequence[Stored], summed: Table) -> str:
         css=Markup((PARTS / "report.css").read_text(encoding="utf-8")),
         js=Markup((PARTS / "report.js").read_text(encoding="utf-8")),
     )
+
+
+def _pieces(summed: Table) -> Pieces:
+    lines, grid = ([[_text(c) for c in line] for line in f(summed)] for f in (main, methods))
+    return Pieces(lines, numbers(summed), grid, caption(summed))
+
+
+def _text(cell: Cell) -> str:
+    whole = Markup("<b>{}</b>{}") if cell.best else Markup("{}{}")
+    return whole.format(cell.text, cell.rest)
 
 
 def _template() -> Any:

@@ -72,7 +72,7 @@ def read(name: str, folder: Path = SWEEPS) -> Sweep:
     if missing := [axis for axis in CELL if axis not in axes]:
         raise SweepError(f"sweeps/{name}.yaml: add {', '.join(missing)} to hydra.sweeper.params")
     file = folder / f"{name}.yaml"
-    paper = OmegaConf.load(file).get("paper")
+    paper = OmegaConf.select(OmegaConf.load(file), "paper")
     return Sweep(name, description(file).rstrip("."), axes, paper)
 
 

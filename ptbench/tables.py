@@ -2,9 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
@@ -27,9 +25,7 @@ from ptbench.paths import TABLES
 from ptbench.summary import Entry, Table, table
 
 __all__ = [
-    "Pieces",
     "Table",
-    "pieces",
     "render",
     "table",
     "to_csv",
@@ -38,15 +34,6 @@ __all__ = [
     "to_terminal",
     "write",
 ]
-
-
-class Pieces(NamedTuple):
-    """What each form of a table lays out."""
-
-    main: list[list[str]]  # the first is the header
-    numbers: range  # the columns of main that hold numbers
-    methods: list[list[str]]
-    caption: list[str]
 
 
 def to_markdown(table: Table) -> str:
@@ -100,13 +87,6 @@ def render(table: Table) -> dict[str, str]:
     """All files of a table, by their names; the same texts for the same records."""
     texts = {".md": to_markdown(table), ".csv": to_csv(table), ".tex": to_latex(table)}
     return {f"{table.sweep.name}{ending}": text for ending, text in texts.items()}
-
-
-def pieces(table: Table, bold: Callable[[str], str]) -> Pieces:
-    """The table's texts, for a form that lays them out itself."""
-    return Pieces(
-        filled(main(table), bold), numbers(table), filled(methods(table), bold), caption(table)
-    )
 
 
 def write(table: Table, folder: Path = TABLES) -> list[Path]:
