@@ -71,6 +71,21 @@ def table(
 
 
 @app.command()
+def compare(
+    sweep: Sweep,
+    first: Annotated[str, typer.Option(help="A method of the sweep.")],
+    second: Annotated[str, typer.Option(help="The method that it is compared with.")],
+    draws: Annotated[int, typer.Option(min=100, help="Of bootstrap and randomisation.")] = 1000,
+) -> None:
+    """Test two methods of a sweep on the predictions that their runs kept, pair by pair."""
+    from ptbench import comparison, records, sweeps
+
+    found = records.load(sweep), sweeps.find(sweep)
+    lines = comparison.compare(*found, first, second, draws)
+    comparison.show(lines, first, second, Console())
+
+
+@app.command()
 def plot(sweep: Sweep) -> None:
     """Draw a sweep's scores over parameters and its learning curves, as PNG and SVG."""
     from ptbench import plots, records, sweeps

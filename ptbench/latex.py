@@ -1,6 +1,6 @@
 """A table as LaTeX with the rules of booktabs, to be put into a paper."""
 
-from ptbench.layout import INSEPARABLE, UNVERIFIED, Lines, caption, main, numbers
+from ptbench.layout import INSEPARABLE, UNVERIFIED, Lines, caption, filled, main, numbers
 from ptbench.summary import Table
 
 SPECIAL = str.maketrans(
@@ -18,7 +18,8 @@ SPECIAL = str.maketrans(
         UNVERIFIED: r"$^{\ddagger}$",
     }
 )
-START = r"% for \input; the preamble needs \usepackage{booktabs}"
+START = r"% for \input; the preamble needs \usepackage{booktabs,graphicx}"
+FIT = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"  # only what is too wide
 
 
 def to_latex(table: Table) -> str:
@@ -31,7 +32,9 @@ def to_latex(table: Table) -> str:
             r"\centering\small",
             rf"\caption{{{escaped(what + ' '.join(caption(table)))}}}",
             rf"\label{{tab:{table.sweep.name.replace('_', '-')}}}",
+            FIT,
             *_tabular(main(table), numbers(table)),
+            "}",
             r"\end{table*}",
             "",
         ]
@@ -40,18 +43,13 @@ def to_latex(table: Table) -> str:
 
 def escaped(text: str) -> str:
     """The text as LaTeX prints it."""
-    return text.translate(SPECIAL).replace(" $^{", "$^{")
+    return text.translate(SPECIAL)
 
 
 def _tabular(lines: Lines, numbers: range) -> list[str]:
-    header, floor, *body = [
-        " & ".join(
-            rf"\textbf{{{escaped(text)}}}{escaped(rest)}" if best else escaped(text + rest)
-            for text, best, rest in line
-        )
-        + r" \\"
-        for line in lines
-    ]
+    texts = filled(lines, lambda text: rf"\textbf{{{text}}}", escaped)
+    marked = [[text.replace(" $^{", "$^{") for text in line] for line in texts]
+    header, floor, *body = [rf"{' & '.join(line)} \\" for line in marked]
     form = "".join("r" if place in numbers else "l" for place in range(len(lines[0])))
     return [
         rf"\begin{{tabular}}{{{form}}}",

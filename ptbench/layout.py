@@ -1,9 +1,11 @@
 """What stands in a table, in rows of cells and lines of caption, before it is put into a format."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from ptbench.across import FEW_SEEDS, FEW_TASKS, Across
 from ptbench.separable import LEVEL
+from ptbench.statistics import Estimate
 from ptbench.summary import DASH, Entry, Row, Table
 
 INSEPARABLE, UNVERIFIED = "†", "‡"
@@ -19,6 +21,16 @@ class Cell(NamedTuple):
 
 
 Lines = list[list[Cell]]  # the first is the header
+
+
+def filled(
+    lines: Lines, bold: Callable[[str], str], plain: Callable[[str], str] = str
+) -> list[list[str]]:
+    """The cells as one text each, in a format that says what is bold and what has to be escaped."""
+    return [
+        [(bold if best else str)(plain(text)) + plain(rest) for text, best, rest in line]
+        for line in lines
+    ]
 
 
 def main(table: Table) -> Lines:
@@ -84,6 +96,39 @@ def caption(table: Table) -> list[str]:
         *_paper(table),
         *table.notes,
     ]
+
+
+def over_tasks(one: Across) -> Lines:
+    """The methods of one model over its tasks."""
+    header = ["method", "normalised score", "mean rank", "P(beats fine-tuning)"]
+    return [_plain(header)] + [
+        _plain([title, *(_estimate(e) for e in (score, rank, better))])
+        for title, score, rank, better in one.standings
+    ]
+
+
+def over_tasks_caption(one: Across) -> list[str]:
+    """What the summary over tasks is, what it rests on and what it leaves out."""
+    few = one.seeds < FEW_SEEDS or len(one.tasks) < FEW_TASKS
+    means = "mean of the middle half of the tasks" if len(one.tasks) >= FEW_TASKS else "mean"
+    left_out = ", ".join(f"{name} ({reason})" for name, reason in one.left_out.items())
+    return [
+        f"Normalised score: 0 at the majority floor, 1 at fine-tuning's mean; {means} of "
+        f"{len(one.tasks)} tasks ({', '.join(one.tasks)}), {one.seeds} seeds each.",
+        "P(beats fine-tuning): that a run of the method scores higher than one of fine-tuning, a "
+        "tie counting half; mean over the tasks.",
+        "In brackets: 95 % bootstrap intervals over seeds. Tasks and scale are held fixed, so they "
+        "say nothing of other tasks"
+        + (", and so few seeds or tasks make them rough." if few else "."),
+        *([f"Left out: {left_out}."] if left_out else []),
+    ]
+
+
+def _estimate(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return DASH
+    value, (low, high) = estimate
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _score(table: Table, entry: Entry, highest: str) -> Cell:

@@ -8,8 +8,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from ptbench.across import Across, across
 from ptbench.latex import to_latex
-from ptbench.layout import GRID, Lines, caption, main, methods, numbers
+from ptbench.layout import (
+    GRID,
+    Lines,
+    caption,
+    filled,
+    main,
+    methods,
+    numbers,
+    over_tasks,
+    over_tasks_caption,
+)
 from ptbench.paths import TABLES
 from ptbench.summary import Entry, Table, table
 
@@ -31,7 +42,8 @@ def to_markdown(table: Table) -> str:
     notes = "\n".join(f"- {line}" for line in caption(table))
     scores = _pipes(main(table), numbers(table))
     grid = _pipes(methods(table), range(0))
-    return f"# {table.sweep.name}\n\n{described}{scores}\n\n{notes}\n\n## Methods\n\n{grid}\n"
+    whole = f"# {table.sweep.name}\n\n{described}{scores}\n\n{notes}\n\n## Methods\n\n{grid}\n"
+    return whole + "".join(map(_section, across(table)))
 
 
 def to_csv(table: Table) -> str:
@@ -65,6 +77,10 @@ def to_terminal(table: Table, console: Console) -> None:
     for line in caption(table):
         console.print(f"- {line}", markup=False, highlight=False)
     console.print(_rich("Methods", methods(table), range(0)))
+    for one in across(table):
+        console.print(_rich(f"Over tasks: {one.model}", over_tasks(one), range(1, 4)))
+        for line in over_tasks_caption(one):
+            console.print(f"- {line}", markup=False, highlight=False)
 
 
 def render(table: Table) -> dict[str, str]:
@@ -82,6 +98,13 @@ def write(table: Table, folder: Path = TABLES) -> list[Path]:
     return list(texts)
 
 
+def _section(one: Across) -> str:
+    """The methods over all tasks, under their own heading."""
+    notes = "\n".join(f"- {line}" for line in over_tasks_caption(one))
+    body = _pipes(over_tasks(one), range(1, 4))
+    return f"\n## Over tasks: {one.model}\n\n{body}\n\n{notes}\n"
+
+
 def _beside(entry: Entry) -> list[str]:
     figure = entry.paper
     if figure is None:
@@ -96,20 +119,16 @@ def _number(value: float | None) -> str:
 
 
 def _pipes(lines: Lines, numbers: range) -> str:
-    header, *body = [
-        [f"**{text}**{rest}" if best else f"{text}{rest}" for text, best, rest in line]
-        for line in lines
-    ]
+    header, *body = filled(lines, lambda text: f"**{text}**")
     rule = ["---:" if place in numbers else "---" for place in range(len(header))]
     return "\n".join(f"| {' | '.join(line)} |" for line in [header, rule, *body])
 
 
 def _rich(title: str, lines: Lines, numbers: range) -> RichTable:
-    header, *body = lines
+    header, *body = filled(lines, lambda text: f"[bold]{text}[/bold]", escape)
     shown = RichTable(title=title)
-    for place, (name, *_) in enumerate(header):
-        shown.add_column(escape(name), justify="right" if place in numbers else "left")
+    for place, name in enumerate(header):
+        shown.add_column(name, justify="right" if place in numbers else "left")
     for line in body:
-        texts = [(escape(text), best, escape(rest)) for text, best, rest in line]
-        shown.add_row(*(f"[bold]{t}[/bold]{rest}" if best else t + rest for t, best, rest in texts))
+        shown.add_row(*line)
     return shown

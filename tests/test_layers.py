@@ -18,6 +18,8 @@ LIGHT = (
     "summary",
     "tables",
     "layout",
+    "across",
+    "comparison",
     "latex",
     "paper",
     "plots",
