@@ -1,149 +1,197 @@
-"""The papers' own values, as results/paper has them, by ptbench's names."""
+"""The papers' own figures, to stand beside ours: results/paper/<paper>.csv, with their sources."""
 
 import csv
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import isfinite
 from pathlib import Path
+from typing import NamedTuple
 
 from ptbench.errors import PtbenchError, did_you_mean
 from ptbench.paths import PAPER, ROOT
-from ptbench.sweeps import canonical
+from ptbench.sweeps import CELL, Place, Sweep, canonical
 
-COLUMNS = (
-    *("table", "backbone", "millions", "variant", "dataset", "measure", "value", "evidence"),
-    *("source", "task", "model", "method", "settings", "metric"),
-)
+COLUMNS = ("table", "task", "model", "method", "settings", "metric", "unit", "value")
+SOURCE = ("evidence", "source")
+UNITS = {"points": 1, "plain": 100}  # what makes points of a value
 EVIDENCE = ("seen", "recalled")
-PLAIN = ("null", "false", "alone", "own")  # a sweep's values that leave a method as it is
-MEAN = "mean"  # over a sweep's axis, as LAMA's value is over its relations
+NONE = "-"  # as a value: the paper has none
 
 
 class PaperError(PtbenchError):
-    """A paper's values that cannot be read."""
+    """A file of paper figures, or what a sweep says of one, that cannot be used."""
 
 
 @dataclass(frozen=True)
-class Fact:
-    """One value of a paper's table, in points where its score is one of 0 to 1.
+class Figure:
+    """What a paper prints, and in points where it is a number."""
 
-    Without `task` it has no counterpart here. The paper need not say which checkpoint its backbone
-    is: `models` are those that it may be, or none that is configured here.
-    """
+    text: str
+    points: float | None
+    unverified: bool  # from memory, not seen in the paper
+    source: str
+
+
+class Key(NamedTuple):
+    """What a figure is of, in this suite's words; settings but `null`, by config key."""
 
     table: str
-    backbone: str
-    millions: float  # parameters of the backbone
-    value: float
-    evidence: str  # "seen" in a copy of the paper, or "recalled"
-    source: str
     task: str
-    models: tuple[str, ...]
+    model: str
     method: str
-    settings: Mapping[str, str]
+    settings: frozenset[tuple[str, str]]
     metric: str
 
 
-def facts(table: str | None, folder: Path = PAPER) -> list[Fact]:
-    """The values of a table such as ptuning_v2/table2 that have a counterpart; none for None.
+@dataclass(frozen=True)
+class Reference:
+    """The paper's table beside a sweep; every row is compared with `backbone` if there is one."""
 
-    Raises PaperError where there is no such paper, or its file is faulty.
+    name: str
+    backbone: str | None
+    file: Path
+    figures: Mapping[Key, Figure]
+    varied: tuple[str, ...]
+    fixed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def table(self) -> str:
+        """Its name in the file."""
+        return self.name.partition("/")[2]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the file has any figure of the table."""
+        return any(key.table == self.table for key in self.figures)
+
+    def covers(self, models: Iterable[str]) -> bool:
+        """Whether the paper has a figure of any of these backbones, or of the one named."""
+        known = {key.model for key in self.figures if key.table == self.table}
+        return bool(known & ({self.backbone} if self.backbone else set(models)))
+
+    def figure(self, place: Place, metric: str) -> Figure | None:
+        """The paper's figure of a place, or None.
+
+        A figure is of the place if all its settings are the place's, and it has all those that the
+        sweep varies.
+        """
+        varied = dict(zip(self.varied, place.settings, strict=True))
+        known = _settings({**self.fixed, **varied})
+        model = self.backbone or place.model
+        for settings in self._settings:
+            if _settings(varied) <= settings <= known:
+                key = Key(self.table, place.task, model, place.method, settings, metric)
+                if key in self.figures:
+                    return self.figures[key]
+        return None
+
+    @cached_property
+    def _settings(self) -> list[frozenset[tuple[str, str]]]:
+        """All settings of the table's figures, the most telling first."""
+        found = {key.settings for key in self.figures if key.table == self.table}
+        return sorted(found, key=lambda settings: (-len(settings), sorted(settings)))
+
+
+def reference(sweep: Sweep) -> Reference | None:
+    """The table that a sweep names, `<paper>/<table>` or `<paper>/<table>@<backbone>`, if it does.
+
+    Raises PaperError where there is no such paper, or its file is not sound.
     """
-    if table is None:
-        return []
-    paper, _, name = table.partition("/")
-    known = sorted(file.stem for file in folder.glob("*.csv"))
-    if paper not in known or not name:
+    if sweep.paper is None:
+        return None
+    name, _, backbone = sweep.paper.partition("@")
+    paper, _, table = name.partition("/")
+    known = sorted(file.stem for file in PAPER.glob("*.csv"))
+    if not table or paper not in known:
         raise PaperError(
-            f"paper={table}: say <paper>/<table>, such as ptuning_v2/table2; "
+            f"sweeps/{sweep.name}.yaml: paper={sweep.paper!r} is not <paper>/<table> or "
+            f"<paper>/<table>@<backbone> with a file {paper}.csv in {_shown(PAPER)}; "
             f"{did_you_mean(paper, known)}"
         )
-    return [f for f in read(file_of(table, folder)) if f.table == name and f.task]
+    file = PAPER / f"{paper}.csv"
+    fixed = {key: canonical(values[0]) for key, values in sweep.axes.items() if not values[1:]}
+    fixed = {key: value for key, value in fixed.items() if key not in CELL}
+    return Reference(name, backbone or None, file, read(file), sweep.settings, fixed)
 
 
-def file_of(table: str, folder: Path = PAPER) -> Path:
-    """Where the values of a table such as ptuning_v2/table2 are."""
-    return folder / f"{table.partition('/')[0]}.csv"
+def read(file: Path) -> dict[Key, Figure]:
+    """All figures of a paper. Raises PaperError naming file, line, column and value."""
+    try:
+        with file.open(encoding="utf-8", newline="") as stream:
+            rows = csv.DictReader(stream)
+            if tuple(rows.fieldnames or ()) != (*COLUMNS, *SOURCE):
+                raise PaperError(f"{_shown(file)}, line 1: not {','.join((*COLUMNS, *SOURCE))}")
+            found: dict[Key, Figure] = {}
+            for row in rows:
+                key, figure = _figure(row, f"{_shown(file)}, line {rows.line_num}")
+                if key in found:
+                    raise PaperError(
+                        f"{_shown(file)}, line {rows.line_num}: a second value for "
+                        f"{key.table}, {key.task}, {key.model}, {key.method}, {key.metric}; "
+                        "tell them apart in the column settings, or delete one"
+                    )
+                found[key] = figure
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise PaperError(f"{_shown(file)} cannot be read: {error}") from error
+    return found
 
 
-def read(file: Path) -> list[Fact]:
-    """All values of a paper. Raises PaperError naming file, line, column, value and remedy."""
-    with file.open(encoding="utf-8", newline="") as stream:
-        lines = csv.reader(stream)
-        if (header := next(lines, [])) != list(COLUMNS):
-            raise PaperError(f"{shown(file)}, line 1: {header} are not the columns {COLUMNS}")
-        found: dict[tuple[object, ...], Fact] = {}
-        for cells in lines:
-            fact = _fact(cells, f"{shown(file)}, line {lines.line_num}")
-            settings = frozenset(fact.settings.items())
-            what = (fact.table, fact.backbone, fact.task, fact.method, settings, fact.metric)
-            if fact.task and what in found:
-                raise PaperError(
-                    f"{shown(file)}, line {lines.line_num}: the value of {fact.task}, "
-                    f"{fact.backbone}, {fact.method} stands there twice; delete one"
-                )
-            found[what if fact.task else (len(found),)] = fact
-    return list(found.values())
-
-
-def fitting(
-    found: Iterable[Fact], task: str, method: str, settings: Mapping[str, str]
-) -> list[Fact]:
-    """The values of a task and method at these settings, of all backbones and scores.
-
-    Settings that change nothing (PLAIN) count as none; one that is averaged over says MEAN.
-    """
-    other = {key: value for key, value in settings.items() if value not in PLAIN}
-    return [f for f in found if (f.task, f.method, dict(f.settings)) == (task, method, other)]
-
-
-def averaged(found: Iterable[Fact]) -> set[str]:
-    """The settings over which values of the paper are means."""
-    return {key for fact in found for key, value in fact.settings.items() if value == MEAN}
-
-
-def shown(file: Path) -> Path:
-    """The file as one would name it in the checkout."""
-    return file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
-
-
-def _fact(cells: Sequence[str], where: str) -> Fact:
-    if len(cells) != len(COLUMNS):
-        raise PaperError(f"{where}: {len(cells)} cells, where {len(COLUMNS)} columns are")
-    told = dict(zip(COLUMNS, cells, strict=True))
-    for column in ("table", "backbone", "source"):
-        if not told[column]:
-            raise PaperError(f"{where}, {column}: it is empty; say it")
-    if told["evidence"] not in EVIDENCE:
-        raise PaperError(f"{where}, evidence: {told['evidence']!r}; say {' or '.join(EVIDENCE)}")
-    named = [bool(told[column]) for column in ("task", "method", "metric")]
-    if any(named) != all(named):
-        raise PaperError(f"{where}: give task, method and metric, or none of them")
-    pairs = [pair.partition("=") for pair in told["settings"].split()]
-    if bad := [key for key, equals, value in pairs if not (key and equals and value)]:
-        raise PaperError(f"{where}, settings: {bad[0]!r}; write key=value key=value")
-    return Fact(
-        table=told["table"],
-        backbone=told["backbone"],
-        millions=_number(told, "millions", where) if told["millions"] else math.inf,
-        value=_number(told, "value", where),
-        evidence=told["evidence"],
-        source=told["source"],
-        task=told["task"],
-        models=tuple(told["model"].split()),
-        method=told["method"],
-        settings={key: canonical(value) for key, _, value in pairs},
-        metric=told["metric"],
+def missing(name: str, lacking: Iterable[tuple[str, str, str, str]], file: Path) -> str:
+    """What to say of entries without a paper value: each a task, a model, a method, a metric."""
+    lines = [
+        f"  task={task} model={model} method={method} metric={metric}"
+        for task, model, method, metric in lacking
+    ]
+    return "\n".join(
+        [
+            f"{name} has no value for",
+            *lines,
+            f"so a dash stands there. Add a line each to {_shown(file)}, with table="
+            f"{name.partition('/')[2]} and its source; its value is {NONE} where the paper has "
+            "none.",
+        ]
     )
 
 
-def _number(told: Mapping[str, str], column: str, where: str) -> float:
+def _figure(row: Mapping[str | None, str | None], where: str) -> tuple[Key, Figure]:
+    for name in (*COLUMNS, *SOURCE):
+        if not row.get(name) and name != "settings":
+            raise PaperError(f"{where}: column {name} is empty; fill it")
+    if None in row:
+        raise PaperError(f"{where}: more values than columns; put those with commas in quotes")
+    text = {name: str(row[name] or "") for name in (*COLUMNS, *SOURCE)}
+    for name, allowed in (("unit", tuple(UNITS)), ("evidence", EVIDENCE)):
+        if text[name] not in allowed:
+            raise PaperError(f"{where}: {name}={text[name]!r} is none of {', '.join(allowed)}")
+    pairs = [setting.partition("=") for setting in text["settings"].split()]
+    if bad := [key + equals + value for key, equals, value in pairs if not (key and value)]:
+        raise PaperError(f"{where}: settings={bad[0]!r} is not key=value")
+    settings = _settings({key: canonical(value) for key, _, value in pairs})
+    table, task, model, method = (text[name] for name in ("table", "task", "model", "method"))
+    points = _points(text["value"], text["unit"], where)
+    figure = Figure(text["value"], points, text["evidence"] == "recalled", text["source"])
+    return Key(table, task, model, method, settings, text["metric"]), figure
+
+
+def _points(value: str, unit: str, where: str) -> float | None:
+    """None for a word, such as OOM, and for NONE; a number that has a typing error is refused."""
     try:
-        value = float(told[column])
+        number = float(value)
     except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
+        if value == NONE or value.isalpha():
+            return None
         raise PaperError(
-            f"{where}, {column}: {told[column]!r} is no number; write one, such as 75.8"
-        )
-    return value
+            f"{where}: value={value!r} is no number, no word (such as OOM), and not {NONE}"
+        ) from None
+    if not isfinite(number):
+        raise PaperError(f"{where}: value={value!r} is not finite")
+    return UNITS[unit] * number
+
+
+def _settings(settings: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    return frozenset((key, value) for key, value in settings.items() if value != "null")
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path

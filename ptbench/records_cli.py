@@ -106,22 +106,5 @@ def check() -> None:
     raise typer.Exit(bool(report.faults))
 
 
-@app.command()
-def compare(
-    sweep: Sweep,
-    first: Annotated[str, typer.Argument(help="A method of the sweep.")],
-    second: Annotated[str, typer.Argument(help="Another one.")],
-    draws: Annotated[int, typer.Option(min=100, help="Of bootstrap and randomisation.")] = 1000,
-) -> None:
-    """Test two methods on their kept predictions: McNemar or randomisation, Holm over all lines."""
-    from ptbench import compare as comparing
-    from ptbench import forms, records, sweeps
-
-    section = comparing.compare(records.load(sweep), sweeps.find(sweep), (first, second), draws)
-    Console().print(forms.rich(section, section.title))
-    for line in section.caption:
-        _say(f"- {line}")
-
-
 def _say(line: str) -> None:
     Console().print(line, markup=False, highlight=False, soft_wrap=True)

@@ -48,7 +48,7 @@ class Sweep:
     name: str
     description: str
     axes: dict[str, tuple[str, ...]]
-    paper: str | None = None  # the table that it redoes, such as ptuning_v2/table2
+    paper: str | None = None  # the table beside it, `<paper>/<table>`; no heir has its sweep's
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -71,8 +71,9 @@ def read(name: str, folder: Path = SWEEPS) -> Sweep:
     axes = {key: values_of(key, text) for key, text in _params(name, folder).items()}
     if missing := [axis for axis in CELL if axis not in axes]:
         raise SweepError(f"sweeps/{name}.yaml: add {', '.join(missing)} to hydra.sweeper.params")
-    told = description(folder / f"{name}.yaml").rstrip(".")
-    return Sweep(name, told, axes, _paper(name, folder))
+    file = folder / f"{name}.yaml"
+    paper = OmegaConf.select(OmegaConf.load(file), "paper")
+    return Sweep(name, description(file).rstrip("."), axes, paper)
 
 
 def find(name: str, folder: Path = SWEEPS) -> Sweep | None:
@@ -185,16 +186,6 @@ def values_of(key: str, text: object) -> tuple[str, ...]:
     if override.is_sweep_override():
         return tuple(dict.fromkeys(override.sweep_string_iterator()))
     return (override.get_value_element_as_str(),)
-
-
-def _paper(name: str, folder: Path) -> str | None:
-    """The table that the sweep redoes, by its own file or the last that it starts from."""
-    config = OmegaConf.load(folder / f"{name}.yaml")
-    if (own := OmegaConf.select(config, "paper")) is not None or "paper" in config:
-        return own
-    bases = OmegaConf.select(config, "defaults") or []
-    found = [_paper(base, folder) for base in bases if base in names(folder)]
-    return next((paper for paper in reversed(found) if paper), None)
 
 
 def _params(name: str, folder: Path) -> dict[str, Any]:
