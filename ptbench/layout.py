@@ -38,7 +38,7 @@ def main(table: Table) -> Lines:
     fields = ["backbone", *(["head"] if len(_heads(table)) > 1 else [])]
     names = ["model", "method"][-_labels(table) :]
     floors = [DASH if c.floor is None else f"{c.floor:.1f}" for c in table.columns]
-    beside = ": ours / paper / difference" if table.beside else ""
+    beside = f": {' / '.join(['ours', 'paper', *_apart(table)])}" if table.beside else ""
     heads = [f"{c.task} ({c.metric}){beside}" for c in table.columns]
     lines = [
         _plain([*names, *heads, "trainable", *fields]),
@@ -135,17 +135,25 @@ def _score(table: Table, entry: Entry, highest: str) -> Cell:
     # As printed: two methods that read the same are both best.
     best = entry.mean is not None and f"{entry.mean:.1f}" == highest
     mark = f" {INSEPARABLE}" if entry.inseparable and not best else ""
-    return Cell(entry.text(table.seeds), best, mark + (_beside(entry) if table.beside else ""))
+    return Cell(
+        entry.text(table.seeds), best, mark + (_beside(table, entry) if table.beside else "")
+    )
 
 
-def _beside(entry: Entry) -> str:
-    """The paper's value and the difference from it, behind ours."""
-    if entry.paper is None:
-        return f" / {DASH} / {DASH}"
-    mark = UNVERIFIED if entry.paper.unverified else ""
-    value = entry.paper.text if entry.paper.points is None else f"{entry.paper.points:.1f}"
-    apart = DASH if entry.difference is None else f"{entry.difference:+.1f}"
-    return f" / {value}{mark} / {apart}"
+def _beside(table: Table, entry: Entry) -> str:
+    """The paper's value, and the difference from it if one is taken, behind ours."""
+    value = apart = DASH
+    if entry.paper is not None:
+        mark = UNVERIFIED if entry.paper.unverified else ""
+        points = entry.paper.points
+        value = f"{entry.paper.text if points is None else f'{points:.1f}'}{mark}"
+        apart = DASH if entry.difference is None else f"{entry.difference:+.1f}"
+    return "".join(f" / {text}" for text in (value, *(apart for _ in _apart(table))))
+
+
+def _apart(table: Table) -> list[str]:
+    """The column of differences, where backbones are the paper's own."""
+    return [] if table.reference and table.reference.backbone else ["difference"]
 
 
 def _highest(table: Table) -> dict[str, list[str]]:
@@ -172,11 +180,16 @@ def _paper(table: Table) -> list[str]:
             f"Paper: {known} for {'this backbone' if _labels(table) < 2 else 'these backbones'}."
         ]
     own = "on this backbone" if _labels(table) < 2 else "on these backbones"
-    how = f"on {backbone}, another backbone, and on all of the data" if backbone else own
+    how = f"on {backbone}, another backbone, and on other data" if backbone else own
+    what = (
+        "Its values are a reference only."
+        if backbone
+        else "Difference: ours less the paper's, in points."
+    )
     unverified = any(e.paper and e.paper.unverified for row in table.rows for e in row.entries)
     return [
         f"Paper: {name}, {how}; one run of the authors, its best epoch on the reported split. "
-        "Difference: ours less the paper's, in points.",
+        f"{what}",
         *([f"{UNVERIFIED}: recalled, not seen in the paper: unverified."] if unverified else []),
     ]
 

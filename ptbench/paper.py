@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
@@ -31,6 +31,7 @@ class Figure:
     points: float | None
     unverified: bool  # from memory, not seen in the paper
     source: str
+    same: bool = True  # of the row's own backbone; else a reference, and no difference is taken
 
 
 class Key(NamedTuple):
@@ -46,7 +47,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Reference:
-    """The paper's table beside a sweep; every row is compared with `backbone` if there is one."""
+    """The paper's table beside a sweep; beside every row is that of `backbone` if one is named."""
 
     name: str
     backbone: str | None
@@ -83,7 +84,7 @@ class Reference:
             if _settings(varied) <= settings <= known:
                 key = Key(self.table, place.task, model, place.method, settings, metric)
                 if key in self.figures:
-                    return self.figures[key]
+                    return replace(self.figures[key], same=model == place.model)
         return None
 
     @cached_property

@@ -46,8 +46,8 @@ class Entry:
 
     @property
     def difference(self) -> float | None:
-        """From the paper's value, in points."""
-        known = self.paper.points if self.paper else None
+        """From the paper's value on the same backbone, in points."""
+        known = self.paper.points if self.paper and self.paper.same else None
         return None if known is None or self.mean is None else self.mean - known
 
     @property

@@ -1,6 +1,7 @@
 """The papers' figures: every file is sound, every fault is named, and each finds its place."""
 
 import csv
+import io
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -160,8 +161,12 @@ def test_another_backbone_stands_beside_only_where_the_sweep_says_so(
     assert "- Paper: tiny/table1 has no figure for this backbone.\n" in text
     named = sweep_of(tmp_path, "tiny/table1@tiny", change)
     text = tables.to_markdown(tables.table([small], named))
-    assert "| **90.0 (n=1)** / 91.5 / -1.5 |" in text
-    assert "- Paper: tiny/table1, on tiny, another backbone, and on all of the data;" in text
+    assert "| red (accuracy): ours / paper |" in text
+    assert "| **90.0 (n=1)** / 91.5 |" in text, "no difference from another backbone"
+    assert "- Paper: tiny/table1, on tiny, another backbone, and on other data;" in text
+    assert "Its values are a reference only.\n" in text
+    (line, *_) = csv.DictReader(io.StringIO(tables.to_csv(tables.table([small], named))))
+    assert (line["paper"], line["difference"]) == ("91.5", "")
 
 
 def test_an_heir_has_not_the_paper_of_its_sweep(pair: Sweep, tmp_path: Path) -> None:
