@@ -101,4 +101,4 @@ def _standings(rows: Sequence[Row], top: Row, scores: Scores) -> tuple[Standing,
     pairs = zip(rows, scores, strict=True)
     better = [None if row is top else improvement(one, against) for row, one in pairs]
     parts = zip(rows, interquartile_means(scores), mean_ranks(scores), better, strict=True)
-    return tuple(Standing(row.label, score, rank, share) for row, score, rank, share in parts)
+    return tuple(Standing(row.label, mean, rank, beats) for row, mean, rank, beats in parts)
