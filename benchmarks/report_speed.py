@@ -7,8 +7,8 @@ import argparse
 import hashlib
 import random
 import time
-from collections.abc import Iterator
-from itertools import pairwise, product
+from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -118,20 +118,23 @@ def main() -> None:
             file = records.path_of(sweep.name, record["cell"], record["hash"], folder)
             file.parent.mkdir(parents=True, exist_ok=True)
             records.write(file, {"version": VERSION, **record})
-        marks = [time.perf_counter()]
-        stored = records.load(sweep.name, folder)
-        marks.append(time.perf_counter())
-        tables.write(tables.table(stored, sweep), folder)
-        marks.append(time.perf_counter())
-        page = report.write(stored, sweep, folder)
-        marks.append(time.perf_counter())
-        size = page.stat().st_size
-    read, table, reported = (round(b - a, 2) for a, b in pairwise(marks))
+        steps: dict[str, Callable[[], Any]] = {
+            "read the records": lambda: records.load(sweep.name, folder),
+            "table": lambda: tables.write(tables.table(stored, sweep), folder),
+            "report": lambda: report.write(stored, sweep, folder),
+        }
+        seconds = {}
+        stored: list[Any] = []
+        for step, work in steps.items():
+            marks = time.perf_counter(), time.process_time()
+            made = work()
+            stored = stored or made
+            wall, busy = time.perf_counter() - marks[0], time.process_time() - marks[1]
+            seconds[step] = {"wall": round(wall, 2), "processor": round(busy, 2)}
+        size = made.stat().st_size
     results = {
         "records": len(stored),
-        "seconds to read the records": read,
-        "seconds of the table": table,
-        "seconds of the report": reported,
+        "seconds": seconds,
         "megabytes of the page": round(size / 1e6, 2),
     }
     keep("report_speed", "python benchmarks/report_speed.py", vars(settings), results)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,8 @@ END = [
     *((name, True) for name in ("score", "steps", "seconds", "peak MB")),
     ("commit", False),
 ]  # columns of the cells, and whether they hold numbers
+MANY = 1000  # records, above which a page draws no more than PANELS panels: each takes 0.2 s
+PANELS = 12
 TOLD = ("cell", "seed")  # of the config: a cell's row says them
 LISTED = {
     "hash",
@@ -72,7 +75,8 @@ def write(records: Sequence[Stored], sweep: Sweep | None, folder: Path = REPORTS
 
 def page(records: Sequence[Stored], summed: Table) -> str:
     """The page's text, the same for the same records."""
-    cells = list(_cells(gather(records, summed.sweep), summed))
+    places = gather(records, summed.sweep)
+    cells = list(_cells(places, summed))
     settings, origins = ([cell.pop(key) for cell in cells] for key in ("config", "origin"))
     shared_settings, shared_origin = _shared(settings), _shared(origins)
     for cell, own, origin in zip(cells, settings, origins, strict=True):
@@ -85,8 +89,9 @@ def page(records: Sequence[Stored], summed: Table) -> str:
         scores=scores,
         seeds=[_seeds(row.entries) for row in summed.rows],
         failures=[cell for cell in cells if cell["lost"]],
-        missing=_missing(gather(records, summed.sweep), summed),
-        plots=_plots(records, summed.sweep),
+        missing=_missing(places, summed),
+        drawn=(drawn := _drawn(places, summed.sweep)),
+        plots=_plots(records, drawn),
         columns={"scores": _columns(scores), "cells": [*PLACE, *varied, *END]},
         cells=cells,
         details={cell["hash"]: {k: cell[k] for k in cell.keys() - LISTED} for cell in cells},
@@ -213,10 +218,21 @@ def _missing(places: Mapping[Place, Sequence[Stored]], summed: Table) -> int:
     return len(places) * summed.seeds - tried
 
 
+def _drawn(places: Mapping[Place, Sequence[Stored]], sweep: Sweep) -> Sweep:
+    """The sweep, or of one with very many records the first tasks and models that have any."""
+    if sum(map(len, places.values())) <= MANY:
+        return sweep
+    known = [place for place, group in places.items() if group]
+    tasks = tuple(dict.fromkeys(place.task for place in known))[:PANELS]
+    models = tuple(dict.fromkeys(place.model for place in known if place.task in tasks))
+    models = models[: max(1, PANELS // len(tasks))]
+    return replace(sweep, axes={**sweep.axes, "task": tasks, "model": models})
+
+
 def _plots(records: Sequence[Stored], sweep: Sweep) -> dict[str, Markup]:
     """What `ptbench plot` draws, by name, each to stand in a page beside the others."""
     found: dict[str, Markup] = {}
-    with mpl.rc_context(LOOK):
+    with mpl.rc_context({**LOOK, "svg.fonttype": "none"}):  # text as text: small, and found
         for whole, figure in plots.draw(records, sweep).items():
             drawn = StringIO()
             figure.savefig(drawn, format="svg", metadata={"Date": None})

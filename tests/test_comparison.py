@@ -16,7 +16,14 @@ from ptbench.predictions import Predictions, PredictionsError, file_of
 from ptbench.sweeps import SweepError
 
 SST2 = {"_target_": "tasks.sst2.SST2", "max_length": 128}
-NER = {"_target_": "tasks.pocket_ner.PocketNER", "train": 4, "validation": 4, "test": 4}
+NER = {
+    "_target_": "tasks.pocket_ner.PocketNER",
+    "max_length": 32,
+    "seed": 0,
+    "train": 4,
+    "validation": 4,
+    "test": 4,
+}
 ROWS, DRAWS = 12, 200
 GOLD = [n % 2 for n in range(ROWS)]
 
