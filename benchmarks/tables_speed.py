@@ -44,7 +44,8 @@ def main() -> None:
 
 
 def write(folder: Path) -> int:
-    """Records of every cell, with what the t tests of a table need."""
+    """Records of every cell, with what a table's t tests and its summary over tasks need."""
+    tuned, frozen = {"prompt": "-", "backbone": "trained"}, {"prompt": "keys", "backbone": "frozen"}
     draw, form, count = np.random.default_rng(0), records.load(SOURCE)[0], 0
     for task, model, method, seed in product(*map(range, (TASKS, MODELS, METHODS, SEEDS))):
         score = 0.5 + 0.03 * method + 0.01 * draw.normal()
@@ -52,6 +53,7 @@ def write(folder: Path) -> int:
         cell = {"task": f"task{task}", "model": f"model{model}", "method": f"method{method}"}
         record = form | {
             "cell": {**cell, "seed": seed},
+            "adaptation": form["adaptation"] | (frozen if method else tuned),
             "scores": {"test": {"accuracy": score}},
             "floor": {"test": {"accuracy": 0.3}},
             "jackknife": {"references": cell["task"], "scores": jackknife},
@@ -68,7 +70,8 @@ def timed(folder: Path) -> None:
     began = time.perf_counter(), time.process_time()
     found = records.load("many", folder)
     read = time.perf_counter(), time.process_time()
-    tables.render(tables.table(found, None))
+    texts = tables.render(tables.table(found, None))
+    assert any("Over tasks" in text for text in texts.values())
     done = time.perf_counter(), time.process_time()
     names = ("read", "render"), ("seconds", "cpu_seconds")
     print(

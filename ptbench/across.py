@@ -1,6 +1,7 @@
 """How the methods of a table do over its tasks: normalised scores, ranks, chances to be better."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +39,7 @@ class Across(NamedTuple):
     left_out: dict[str, str]
 
 
+@lru_cache(1)  # the forms of a table share it
 def across(table: Table) -> list[Across]:
     """A summary for each model, where one has a meaning.
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean, stdev
 
 from ptbench.paper import Figure, Reference, reference
@@ -34,12 +35,12 @@ class Entry:
     p: float | None = None  # that it differs from the best of its column and model; None: untested
     paper: Figure | None = None
 
-    @property
+    @cached_property
     def mean(self) -> float | None:
         """Mean over the seeds, in points."""
         return fmean(self.values) if self.values else None
 
-    @property
+    @cached_property
     def deviation(self) -> float | None:
         """Sample standard deviation over the seeds, in points; None below two."""
         return stdev(self.values) if len(self.values) > 1 else None
@@ -104,7 +105,7 @@ class Row:
         return f"{self.method} ({self.setting})" if self.setting else self.method
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """All that is shown of a sweep."""
 
