@@ -31,13 +31,8 @@ END = [
 MANY = 1000  # records, above which a page draws no more than PANELS panels: each takes 0.2 s
 PANELS = 12
 TOLD = ("cell", "seed")  # of the config: a cell's row says them
-LISTED = {
-    "hash",
-    "name",
-    "status",
-    "row",
-    "lost",
-}  # of a cell: what the page shows without opening it
+# Of a cell: what the page shows without opening it.
+LISTED = {"hash", "name", "status", "row", "lost"}
 
 
 class Pieces(NamedTuple):
