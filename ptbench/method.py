@@ -1,7 +1,8 @@
 """A method: how a pretrained backbone is adapted to a task."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +17,10 @@ from ptbench.prompts import Prompt
 
 
 class Adapted(nn.Module):
-    """Prompt, backbone and head as one model; what must not train has no gradient."""
+    """Prompt, backbone and head as one model; what must not train has no gradient.
+
+    `stream` is the context in which prompt and head draw their random numbers.
+    """
 
     def __init__(
         self,
@@ -31,6 +35,7 @@ class Adapted(nn.Module):
         super().__init__()
         self.kind, self.backbone, self.prompt, self.head = kind, backbone, prompt, head
         self.frozen, self.backbone_dropout = frozen, backbone_dropout
+        self.stream: AbstractContextManager[None] = nullcontext()
         for parameter in self.pretrained():
             parameter.requires_grad_(not frozen)
             if not frozen and torch.finfo(parameter.dtype).bits < 32:
@@ -54,6 +59,13 @@ class Adapted(nn.Module):
         """The head's parameters that do not come with the backbone."""
         pretrained = {id(parameter) for parameter in self.pretrained()}
         return (p for p in self.head.parameters() if id(p) not in pretrained)
+
+    @property
+    def company(self) -> Hashable:
+        """Equal for models that can train by common passes; a trained backbone's is its own."""
+        if not self.frozen:
+            return id(self)
+        return id(self.backbone), self.backbone_dropout, self.kind.writes
 
     def train(self, mode: bool = True) -> "Adapted":
         super().train(mode)
@@ -98,12 +110,15 @@ class Adapted(nn.Module):
 def forward(models: Sequence[Adapted], batches: Sequence[Batch]) -> list[Tensor]:
     """Logits of several adapted models of one backbone, by one pass through it."""
     backbone = models[0].backbone
-    inputs = [m.prompt(batch, backbone) for m, batch in zip(models, batches, strict=True)]
+    inputs, logits = [], []
+    for model, batch in zip(models, batches, strict=True):
+        with model.stream:
+            inputs.append(model.prompt(batch, backbone))
     hidden = backbone(stack(inputs)).split([len(batch.ids) for batch in batches])
-    return [
-        model.head(backbone, rows[:, : batch.places], batch)
-        for model, rows, batch in zip(models, hidden, batches, strict=True)
-    ]
+    for model, rows, batch in zip(models, hidden, batches, strict=True):
+        with model.stream:
+            logits.append(model.head(backbone, rows[:, : batch.places], batch))
+    return logits
 
 
 def respond(models: Sequence[Adapted], batches: Sequence[Batch]) -> list[list[Any]]:

@@ -234,10 +234,10 @@ def _recorded(plan: Plan) -> Iterator[dict[str, Any]]:
 
 
 def _status(error: BaseException) -> str:
-    import torch
+    from ptbench.passes import out_of_memory
 
     if isinstance(error, Diverged):
         return "diverged"
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    if out_of_memory(error):
         return "oom"
     return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"

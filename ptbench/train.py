@@ -2,10 +2,10 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import zip_longest
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from accelerate import Accelerator
@@ -16,10 +16,12 @@ from ptbench.batches import Shuffled, by_length
 from ptbench.errors import Diverged
 from ptbench.inputs import IGNORE, Batch
 from ptbench.kinds import Features
-from ptbench.method import Adapted, forward, respond
+from ptbench.method import Adapted, respond
 from ptbench.optimisation import Training, optimizer, scheduler
+from ptbench.passes import MicroBatch, Passes, Stream, Turn
 from ptbench.templates import Encoder
 
+T = TypeVar("T")
 REPORT_EVERY = 10  # steps between looks at the loss, since a look waits for the device
 
 
@@ -62,16 +64,11 @@ class Part:
     left_out: int = 0
 
 
-@dataclass(frozen=True)
-class MicroBatch:
-    """A part of a batch, with the factor that makes the sum of the parts' losses a mean."""
-
-    batch: Batch
-    factor: float
-
-
 class Job:
-    """One model's way through its training data: its optimiser, schedule, order and best state."""
+    """One model's way through its training data: its optimiser, schedule, order and best state.
+
+    `stream` gives its random numbers from here on; `failure` says why it ended before its time.
+    """
 
     def __init__(
         self,
@@ -100,10 +97,25 @@ class Job:
         self.best_state: dict[str, Tensor] = {}
         self._loss, self._counted = torch.zeros((), device=accelerator.device), 0
         self._batches = self._endless()
+        self.stream = Stream(accelerator.device)
+        self.failure: Exception | None = None
+
+    def attempt(self, action: Callable[[], T]) -> T | None:
+        """What the action gives; one that fails ends this job and no other."""
+        try:
+            return action()
+        except Exception as error:
+            self.fail(error)
+            return None
+
+    def fail(self, error: Exception) -> None:
+        """Ends the job before its time."""
+        self.failure, self.finished = error, True
 
     def next_batch(self) -> list[MicroBatch]:
         """The next batch in the parts in which it passes."""
-        parts = next(self._batches)
+        with self.model.stream:  # a loader draws a number for its workers
+            parts = next(self._batches)
         targets = sum(int((part.targets != IGNORE).sum()) for part in parts)
         device = self.accelerator.device
         return [MicroBatch(part.to(device), 1 / max(targets, 1)) for part in parts]
@@ -113,8 +125,8 @@ class Job:
             yield from self.loader
 
     def observe(self, loss: Tensor) -> None:
-        """Adds a part's loss to the mean that is reported."""
-        self._loss += loss.detach()
+        """Adds a batch's loss to the mean that is reported."""
+        self._loss += loss
 
     def update(self) -> None:
         """One optimiser step on the gradients so far."""
@@ -164,34 +176,52 @@ class Job:
         self.finished = self.step >= self.total_steps or exhausted
 
 
-def fit(jobs: Sequence[Job], accelerator: Accelerator) -> None:
+def fit(jobs: Sequence[Job], accelerator: Accelerator, width: int | None = None) -> None:
     """Trains all jobs to their ends, each to the state of its best epoch.
 
-    Raises Diverged where a loss is not a number.
+    Several jobs share a frozen backbone, through which as many as `width` pass at once (None: all).
+    Each draws its own random numbers but for the backbone's dropout, so that without that it ends
+    as it would have alone. A job that fails is left with its `failure`; the only one raises it.
+
+    Raises ValueError for jobs that cannot pass together.
     """
-    while live := [job for job in jobs if not job.finished]:
-        started = time.perf_counter()
-        for job in live:
-            job.model.train()
-        for parts in zip_longest(*(job.next_batch() for job in live)):
-            present = [(job, part) for job, part in zip(live, parts, strict=True) if part]
-            with accelerator.autocast():
-                logits = forward([job.model for job, _ in present], [p.batch for _, p in present])
-            losses = [
-                job.model.kind.loss(logit, part.batch) * part.factor
-                for logit, (job, part) in zip(logits, present, strict=True)
-            ]
-            accelerator.backward(torch.stack(losses).sum())
-            for loss, (job, _) in zip(losses, present, strict=True):
-                job.observe(loss)
-        for job in live:
-            job.update()
-        seconds = (time.perf_counter() - started) / len(live)
-        for job in live:
-            job.train_seconds += seconds
-            job.look()
+    if len({job.model.company for job in jobs}) > 1:
+        raise ValueError("these jobs cannot pass together: they share no frozen backbone")
+    alone = len(jobs) == 1
     for job in jobs:
-        job.model.restore(job.best_state)
+        job.model.stream = nullcontext() if alone else job.stream
+    passes = Passes(accelerator, width)
+    with jobs[0].stream if alone else nullcontext():
+        while live := [job for job in jobs if not job.finished]:
+            _step(live, passes)
+    for job in jobs:
+        if job.failure is None:
+            job.model.restore(job.best_state)
+        elif alone:
+            raise job.failure
+
+
+def _step(jobs: Sequence[Job], passes: Passes) -> None:
+    """One step of every job."""
+    started = time.perf_counter()
+    turns: list[tuple[Job, Turn]] = []
+    for job in jobs:
+        if not job.model.training:
+            job.model.train()
+        if (parts := job.attempt(job.next_batch)) is not None:
+            turns.append((job, Turn(job.model, parts, job.stream)))
+    passes.step([turn for _, turn in turns])
+    for job, turn in turns:
+        if turn.failure is not None:
+            job.fail(turn.failure)
+        elif turn.loss is not None:
+            job.observe(turn.loss)
+            job.attempt(job.update)
+    seconds = (time.perf_counter() - started) / len(jobs)
+    for job in jobs:
+        job.train_seconds += seconds
+        if not job.finished:
+            job.attempt(job.look)
 
 
 @torch.no_grad()
