@@ -34,9 +34,13 @@ def build(node: object, name: str, base: type[T]) -> T:
     required = {f.name for f in fields(cls) if f.default is MISSING}
     if missing := sorted(required - set(given)):
         raise ConfigError(f"{name}.{missing[0]} of {cls.__name__} has no value; set it")
-    for key in given:
-        _check(cls, name, key, node[key])
-    filled = OmegaConf.merge(OmegaConf.structured(cls), {key: node[key] for key in given})
+    values = {key: node[key] for key in given}
+    try:
+        filled = OmegaConf.merge(OmegaConf.structured(cls), values)
+    except OmegaConfBaseException:
+        for key, value in values.items():
+            _check(cls, name, key, value)
+        raise
     try:
         return OmegaConf.to_object(filled)  # pyright: ignore[reportReturnType]
     except ValueError as error:

@@ -2,16 +2,14 @@
 
 import os
 import sys
-import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from ptbench import data_cli
-from ptbench.errors import PtbenchError, did_you_mean
+from ptbench import data_cli, records_cli
+from ptbench.errors import PtbenchError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +18,7 @@ app = typer.Typer(
     help="Prompt tuning methods and fine-tuning, compared on equal terms.",
 )
 app.add_typer(data_cli.app, name="data")
+app.add_typer(records_cli.app)
 Sweep = Annotated[str, typer.Argument(help="Name of a file in sweeps/, or of a folder of records.")]
 
 
@@ -32,21 +31,9 @@ def run(context: typer.Context) -> None:
 
     Everything after `run` is Hydra's: overrides, `-m` for a multirun, `--help` for all settings.
     """
-    from hydra.errors import HydraException, MissingConfigException
-    from omegaconf.errors import OmegaConfBaseException
+    from ptbench.launch import launch
 
-    # joblib replaces a worker that has grown, and would say so as if it were a fault
-    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # faults reach us whole; we say them in one line
-    sys.argv = ["ptbench run", *context.args]
-    from ptbench.run import main as hydra_main
-
-    try:
-        hydra_main()
-    except MissingConfigException as error:
-        raise PtbenchError(_no_such_choice(error) or _plain(error)) from error
-    except (HydraException, OmegaConfBaseException) as error:
-        raise PtbenchError(_no_such_key(error) or _plain(error)) from error
+    launch(context.args)
 
 
 @app.command()
@@ -65,6 +52,25 @@ def plot(sweep: Sweep) -> None:
     from ptbench import plots, records, sweeps
 
     _say(plots.plot(records.load(sweep), sweeps.find(sweep)))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def search(sweep: Sweep, context: typer.Context) -> None:
+    """Search a sweep's space (its `search` node) by Optuna, and write the best to conf/tuned.
+
+    What follows the sweep is Hydra's, such as data.root=<folder>. A search cut off goes on.
+    """
+    from ptbench.search import search as searched
+
+    _say(searched(sweep, context.args))
+
+
+@app.command()
+def report(sweep: Sweep) -> None:
+    """Write a sweep's page: its table, plots and cells, to sort, filter and open offline."""
+    from ptbench import records, report, sweeps
+
+    _say([report.write(records.load(sweep), sweeps.find(sweep))])
 
 
 @app.command()
@@ -141,35 +147,6 @@ def doctor(
 def _say(files: list[Path]) -> None:
     for file in files:
         Console().print(f"wrote {os.path.relpath(file)}", highlight=False, soft_wrap=True)
-
-
-def _no_such_choice(error: Any) -> str | None:
-    """What to say of a method, task, model or sweep that has no file."""
-    group, _, name = str(error.missing_cfg_file).rpartition("/")
-    if not (group and error.options):
-        return None
-    hint = did_you_mean(name, error.options)
-    return f"{group}={name}: there is no such file in {group}; {hint} (`ptbench list {group}`)"
-
-
-def _no_such_key(error: BaseException) -> str | None:
-    """What to say of a key that the config does not have."""
-    cause = error.__cause__
-    key, node = getattr(cause, "full_key", None), getattr(cause, "parent_node", None)
-    if key is None or not isinstance(node, Mapping):
-        return None
-    known = [name for name in map(str, node) if not name.startswith("_")]
-    return f"{key}: no such setting; {did_you_mean(str(key).rpartition('.')[2], known)}"
-
-
-def _plain(error: BaseException) -> str:
-    """The message of an error and of what caused it, without frames."""
-    parts = [str(error)]
-    while (cause := error.__cause__ or error.__context__) is not None:
-        if str(cause) not in " ".join(parts):
-            parts.append(str(cause))
-        error = cause
-    return "\n".join(parts)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ptbench import files
+from ptbench.checksums import sha256
 from ptbench.errors import DataError, NoData, did_you_mean
 from ptbench.files import READERS, Placed, Row
 
@@ -21,12 +22,15 @@ class Data:
     """Where data come from, and how many rows of train are used.
 
     `root` null reads the hub, `train_rows` null takes all. `train_split` names another split to
-    train on, where a data set has no train or its train is not at hand.
+    train on, where a data set has no train or its train is not at hand. `eval_rows` is how many
+    examples of the selected and of the reported split are answered: a trial's economy, whose scores
+    are not a paper's; null answers all.
     """
 
     root: str | None
     train_rows: int | None
     train_split: str = "train"
+    eval_rows: int | None = None
 
 
 class Source(ABC):
@@ -98,10 +102,7 @@ class Hub(Source):
     def identity(self, root: Path | None) -> str:
         if root is None:
             return f"{self.hub}/{self.config}@{self.revision or 'main'}"
-        digest = hashlib.sha256()
-        for file in self._files(root):
-            digest.update(file.name.encode() + file.read_bytes())
-        return f"sha256:{digest.hexdigest()[:16]}"
+        return f"sha256:{sha256(self._files(root), named=True)[:16]}"
 
     def commit(self, root: Path | None) -> str | None:
         if root is not None or self.hub is None:

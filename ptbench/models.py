@@ -1,6 +1,5 @@
 """Backbones as a config names them: of the hub, of a folder, of a package, or random."""
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from ptbench.attention import NAMES, check_name
 from ptbench.backbones import Backbone, Pooling
+from ptbench.checksums import sha256
 from ptbench.errors import BackboneError
 from ptbench.recompute import enable_checkpointing
 
@@ -188,12 +188,7 @@ def weights_checksum(folder: Path, name: str | None = None) -> str:
     files = sorted(folder.glob(name or "*.safetensors"))
     if not files:
         raise BackboneError(f"model.name={folder}: the folder holds no {name or '*.safetensors'}")
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            while chunk := stream.read(1 << 20):
-                digest.update(chunk)
-    return digest.hexdigest()
+    return sha256(files, named=False)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Where a record comes from, said without naming a machine, a user or a folder."""
 
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import distributions
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 from ptbench.paths import ROOT
 
 CODE = ("ptbench", "methods", "tasks", "conf", "sweeps")
-PACKAGES = {"torch", "transformers", "datasets", "accelerate", "numpy", "tokenizers"}
+PACKAGES = ("accelerate", "datasets", "numpy", "tokenizers", "torch", "transformers")
 
 
 def portable(config: DictConfig) -> dict[str, Any]:
     """The resolved config without what only this machine knows."""
     resolved: Any = OmegaConf.to_container(config, resolve=True)
-    for node in ("hydra", "tracking", "rerun", "save", "predictions"):
+    for node in ("hydra", "tracking", "rerun", "save", "predictions", "fuse"):
         resolved.pop(node, None)
     if resolved["data"]["root"] is not None:
         resolved["data"]["root"] = "local"
@@ -45,20 +46,26 @@ def nameless(text: str, root: str | None) -> str:
     return text
 
 
-def provenance(identity: dict[str, str]) -> dict[str, Any]:
-    """Where a record comes from, without naming a machine, a user or a folder."""
+def command() -> str:
+    """The line that asked for the cell at hand, as a shell takes it, but without any folder."""
     overrides = [
-        f"{key}=<folder>" if key.endswith("data.root") or value.startswith(("/", "~")) else whole
+        f"{key}=<folder>"
+        if key.endswith("data.root") or value.strip("'\"").startswith(("/", "~"))
+        else shlex.quote(whole)
         for whole in HydraConfig.get().overrides.task
-        for key, _, value in [whole.replace("'", "").replace('"', "").partition("=")]
+        for key, _, value in [whole.partition("=")]
     ]
+    return " ".join(["ptbench run", *overrides])
+
+
+def provenance(command: str, identity: dict[str, str]) -> dict[str, Any]:
+    """Where a record comes from, without naming a machine, a user or a folder."""
     changes = _git("status", "--porcelain", "--", *CODE)
-    packages = {d.name: d.version for d in distributions() if d.name in PACKAGES}
     return {
         "commit": _git("rev-parse", "HEAD"),
         "dirty": None if changes is None else bool(changes),
-        "command": " ".join(["ptbench run", *overrides]),
-        "packages": dict(sorted(packages.items())),
+        "command": command,
+        "packages": {name: version(name) for name in PACKAGES},
         **identity,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -3,17 +3,18 @@
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ptbench.errors import PtbenchError
+from ptbench.errors import Diverged, Pruned, PtbenchError
 from ptbench.paths import RECORDS, RUNS
+from ptbench.upgrades import VERSION, upgraded
 
-VERSION = 1
 RESERVED = 1 << 18  # bytes; a record is some 10 KB
 
 
@@ -38,14 +39,25 @@ def path_of(sweep: str, cell: Mapping[str, Any], hash8: str, folder: Path = RECO
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Raises RecordError for a file that is no record."""
+    """The record in today's form. Raises RecordError for a file that is no record."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise RecordError(f"{file} cannot be read ({error}); delete it and run again") from error
-    if not isinstance(record, dict) or record.get("version") != VERSION:
-        raise RecordError(f"{file} is not a record of version {VERSION}; delete it and run again")
-    return record
+    version = record.get("version") if isinstance(record, dict) else None
+    if version == VERSION:
+        return record
+    if not isinstance(version, int) or version < 1:
+        raise RecordError(
+            f"{file} is no record: its version is {version!r}, not one of 1 to {VERSION}; delete "
+            "it and run again"
+        )
+    if version > VERSION:
+        raise RecordError(
+            f"{file}: version {version} is newer than this ptbench, which reads up to {VERSION}; "
+            "update the checkout"
+        )
+    return upgraded(record)
 
 
 def load(sweep: str, folder: Path = RECORDS) -> list[dict[str, Any]]:
@@ -64,14 +76,46 @@ def claimed(file: Path, wait: bool = False) -> Iterator[None]:
 
     Raises Busy where another process has it, or waits for its end.
     """
-    locks = RUNS / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    name = hashlib.sha256(str(file).encode()).hexdigest()[:16]
     try:
-        with FileLock(locks / f"{name}.lock", timeout=-1 if wait else 0):
+        with FileLock(_lock(file, ".lock"), timeout=-1 if wait else 0):
             yield
     except Timeout:
         raise Busy(f"{file.stem} is being trained by another process") from None
+
+
+@contextmanager
+def announced(file: Path, head: Mapping[str, Any]) -> Iterator[None]:
+    """Has `training` tell of a claimed cell, by what its record begins with."""
+    note = _lock(file, ".json")
+    with FileLock(_lock(file, ".alive")):  # not the claim: who looks at that keeps others off it
+        try:
+            with suppress(OSError):  # a disk that is full shows when room is reserved
+                note.write_text(json.dumps({**head, "status": "training", "since": time.time()}))
+            yield
+        finally:
+            note.unlink(missing_ok=True)
+
+
+def training(sweep: str) -> list[dict[str, Any]]:
+    """The cells of a sweep that processes on this checkout train now, each with `since`."""
+    found = []
+    for note in sorted((RUNS / "locks").glob("*.json")):
+        try:
+            said = json.loads(note.read_text())
+        except (OSError, ValueError):
+            continue  # it has just begun, or ended
+        try:
+            with FileLock(note.with_suffix(".alive"), timeout=0):
+                pass  # its owner is dead
+        except Timeout:
+            found += [said] if said["config"]["sweep"] == sweep else []
+    return found
+
+
+def _lock(file: Path, suffix: str) -> Path:
+    locks = RUNS / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    return locks / f"{hashlib.sha256(str(file).encode()).hexdigest()[:16]}{suffix}"
 
 
 def reserve(file: Path) -> None:
@@ -112,3 +156,16 @@ def write(file: Path, record: Mapping[str, Any]) -> None:
 
 def _draft(file: Path) -> Path:
     return file.with_suffix(".json.tmp")
+
+
+def status_of(error: BaseException) -> str:
+    """What a record says of what went wrong."""
+    from ptbench.cost import out_of_memory
+
+    if isinstance(error, Pruned):
+        return "pruned"
+    if isinstance(error, Diverged):
+        return "diverged"
+    if out_of_memory(error):
+        return "oom"
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"

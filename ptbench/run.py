@@ -3,7 +3,7 @@
 import logging
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from ptbench import predictions, records
 from ptbench.another import another
-from ptbench.errors import ConfigError, Diverged, PtbenchError
+from ptbench.errors import ConfigError, Pruned, PtbenchError
 from ptbench.paths import CONF, PREDICTIONS, ROOT, RUNS
-from ptbench.provenance import nameless, portable, provenance
+from ptbench.provenance import command, nameless, portable, provenance
 
 LOGGER = logging.getLogger(__name__)
+Report = Callable[[Any], None]  # of a train.Point; that module would load torch
 # which config nodes decide a result, and the cell's parts that are built from them
 DECIDING = {name: name for name in ("method", "task", "model", "protocol")} | {"train": "training"}
+ROWS = ("train_rows", "train_split", "eval_rows")  # what decides of data beside their identity
 
 OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
 
@@ -28,8 +30,13 @@ OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(config: DictConfig) -> None:
     """Runs one cell, unless its record is there or another process is at it."""
+    planned = plan(config)
+    if config.fuse != "off":
+        from ptbench.fuse import QUEUE
+
+        return QUEUE.add(planned)
     try:
-        run(plan(config))
+        run(planned)
     except records.Busy as busy:
         LOGGER.info("%s; skipped", busy)
 
@@ -42,7 +49,7 @@ class Plan:
     cell: Any
     identity: dict[str, str]
     head: dict[str, Any]  # what its record begins with
-    origin: dict[str, Any]
+    command: str
     start: "Plan | None"
 
     @property
@@ -76,7 +83,7 @@ def plan(config: DictConfig) -> Plan:
     resolved = portable(config)
     hash8 = _hash(cell, resolved, identity, start)
     head = {"hash": hash8, "cell": dict(config.cell), "config": resolved}
-    return Plan(config, cell, identity, head, provenance(identity), start)
+    return Plan(config, cell, identity, head, command(), start)
 
 
 def _plan_start(config: DictConfig, task: str) -> Plan:
@@ -92,10 +99,14 @@ def _plan_start(config: DictConfig, task: str) -> Plan:
     )
 
 
-def run(plan: Plan, as_start: bool = False) -> None:
+def run(
+    plan: Plan, as_start: bool = False, company: Any = None, report: Report | None = None
+) -> None:
     """Trains a planned cell, unless it is done; one that others start from keeps its weights.
 
+    `company` is with whom it shares its passes, None: nobody.
     `as_start`: waits for a process that is at it, and trains anew where the weights are gone.
+    `report` is told each evaluation, and may end the cell there by raising Pruned.
     """
     config = plan.config
     with records.claimed(plan.file, wait=as_start):
@@ -104,8 +115,8 @@ def run(plan: Plan, as_start: bool = False) -> None:
             LOGGER.info("%s: done before, skipped (rerun=true trains it again)", plan.name)
             return
         records.reserve(plan.file)
-        with _recorded(plan) as record:
-            model = _train(plan, record)
+        with records.announced(plan.file, plan.head), _recorded(plan) as record:
+            model = _train(plan, record, company, report)
         scores = next(iter(record["scores"].values()))
         LOGGER.info("%s: %s", plan.name, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
         if config.save or plan.cell.task.members:
@@ -135,7 +146,7 @@ def _hash(cell: Any, config: dict[str, Any], identity: dict[str, str], start: Pl
     from ptbench.build import deciding
 
     parts = {key: deciding(config[key], getattr(cell, field)) for key, field in DECIDING.items()}
-    rows = deciding({n: getattr(cell.data, n) for n in ("train_rows", "train_split")}, cell.data)
+    rows = deciding({name: getattr(cell.data, name) for name in ROWS}, cell.data)
     whole = {**parts, "seed": cell.seed, "data": rows, "identity": identity}
     whole |= {} if start is None else {"start": start.head["hash"]}
     return records.digest(whole)
@@ -168,10 +179,11 @@ def build_cell(config: DictConfig) -> Any:
     )
 
 
-def _train(plan: Plan, record: dict[str, Any]) -> Any:
+def _train(plan: Plan, record: dict[str, Any], company: Any, report: Report | None) -> Any:
     """Fills the record from a training run; gives the trained model."""
     from ptbench.build import build
     from ptbench.cell import train
+    from ptbench.company import ALONE
     from ptbench.tracking import RunInfo, Tracking
     from ptbench.watch import Watch
 
@@ -181,8 +193,8 @@ def _train(plan: Plan, record: dict[str, Any]) -> Any:
     tags = tuple(str(names[key]) for key in ("task", "model", "method"))
     info = RunInfo(record["hash"], plan.name, plan.config.sweep, tags, record["config"])
     with tracking.start(info) as log:
-        with Watch(plan.name, log) as watch:
-            result = train(plan.cell, watch.begin, start)
+        with Watch(plan.name, log, report, quiet=company is not None) as watch:
+            result = train(plan.cell, watch.begin, start, company or ALONE)
         record |= result.facts
         split, scores = next(iter(record["scores"].items()))
         log.summary(**{f"{split}/{k}": v for k, v in scores.items()}, **record["cost"])
@@ -209,11 +221,14 @@ def _recorded(plan: Plan) -> Iterator[dict[str, Any]]:
     """Writes the record whatever happens: what went wrong is recorded, then raised."""
     record: dict[str, Any] = {**plan.head, "status": "done", "error": None}
     file = plan.file
+    origin = provenance(plan.command, plan.identity)  # before training, as the code may change
     started = time.perf_counter()
     try:
         yield record
     except BaseException as error:
-        record["status"] = _status(error)
+        record["status"] = records.status_of(error)
+        if isinstance(error, Pruned):
+            record["curve"] = error.curve
         short = isinstance(error, PtbenchError | KeyboardInterrupt)
         said = str(error) or type(error).__name__
         record["error"] = nameless(said if short else traceback.format_exc(), plan.config.data.root)
@@ -222,7 +237,7 @@ def _recorded(plan: Plan) -> Iterator[dict[str, Any]]:
     finally:
         seconds = time.perf_counter() - started - record.pop("waited", 0.0)
         record["provenance"] = {
-            **plan.origin,
+            **origin,
             **record.pop("commits", {}),
             "device": record.pop("device", None),
             "seconds": seconds,
@@ -231,13 +246,3 @@ def _recorded(plan: Plan) -> Iterator[dict[str, Any]]:
             records.release(file)  # a rerun that fails leaves the result that was there
         else:
             records.write(file, record)
-
-
-def _status(error: BaseException) -> str:
-    from ptbench.passes import out_of_memory
-
-    if isinstance(error, Diverged):
-        return "diverged"
-    if out_of_memory(error):
-        return "oom"
-    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"

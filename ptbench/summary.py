@@ -195,7 +195,10 @@ def _notes(shown: Sequence[Stored], left_out: int) -> tuple[str, ...]:
     dirty = sum(bool(record["provenance"]["dirty"]) for record in shown)
     notes = [f"Records of commit {', '.join(commits)}."]
     if dirty:
-        notes.append(f"Made from a tree with uncommitted changes: {dirty} of {len(shown)} records.")
+        notes.append(
+            f"Made from a tree with uncommitted changes: {dirty} of {len(shown)} records; commit "
+            "the changes and run these cells again (rerun=true)."
+        )
     if left_out:
         notes.append(f"Records outside the sweep's axes, not shown: {left_out}.")
     return tuple(notes)

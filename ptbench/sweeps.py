@@ -67,7 +67,7 @@ def read(name: str, folder: Path = SWEEPS) -> Sweep:
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise SweepError(f"no sweep {name!r}.{hint} There are: {', '.join(known) or 'none'}.")
-    axes = {key: _values(key, text) for key, text in _params(name, folder).items()}
+    axes = {key: values_of(key, text) for key, text in _params(name, folder).items()}
     if missing := [axis for axis in CELL if axis not in axes]:
         raise SweepError(f"sweeps/{name}.yaml: add {', '.join(missing)} to hydra.sweeper.params")
     return Sweep(name, description(folder / f"{name}.yaml").rstrip("."), axes)
@@ -90,30 +90,44 @@ def cells(sweep: Sweep) -> list[Cell]:
 def observed(records: Sequence[Stored]) -> Sweep:
     """The sweep that the records themselves span, for runs that no sweep file describes."""
     axes = {axis: tuple(sorted({str(r["cell"][axis]) for r in records})) for axis in CELL}
-    axes["start"] = tuple(sorted({_canonical(r["config"].get("start")) for r in records}))
+    axes["start"] = tuple(sorted({canonical(r["config"].get("start")) for r in records}))
     name = records[0]["config"].get("sweep", "adhoc") if records else "adhoc"
     return Sweep(name, "", axes)
 
 
 def gather(records: Sequence[Stored], sweep: Sweep) -> dict[Place, list[Stored]]:
+    """As `places`. Raises SweepError where no record fits the sweep, too."""
+    found = places(records, sweep)
+    if not any(found.values()):
+        raise no_records(sweep.name)
+    return found
+
+
+def places(records: Sequence[Stored], sweep: Sweep) -> dict[Place, list[Stored]]:
     """The sweep's records by place, in its order and empty where there are none.
 
-    Raises SweepError where none fits the sweep or a seed has finished with two hashes.
+    Raises SweepError where a seed has finished with two hashes.
     """
     tasks, models, methods = (sweep.axes[axis] for axis in ("task", "model", "method"))
-    settings = product(*([_canonical(v) for v in sweep.axes[key]] for key in sweep.settings))
+    settings = product(*([canonical(v) for v in sweep.axes[key]] for key in sweep.settings))
     found: dict[Place, list[Stored]] = {
         Place(*row): [] for row in product(tasks, models, methods, list(settings))
     }
     for record in records:
-        place = _place(record, sweep)
+        place = place_of(record, sweep)
         if place in found and str(record["cell"]["seed"]) in sweep.axes["seed"]:
             found[place].append(record)
-    if not any(found.values()):
-        raise SweepError(f"no records of {sweep.name}: `ptbench run sweeps={sweep.name}`")
     for group in found.values():
         _refuse_rivals(group, sweep)
     return found
+
+
+def no_records(name: str) -> SweepError:
+    """What to say where a sweep has none."""
+    return SweepError(
+        f"no records of {name}: `ptbench run sweeps={name}` makes them, `ptbench merge <folder>` "
+        "brings in those of another checkout"
+    )
 
 
 def score(record: Stored, part: str = "scores") -> float:
@@ -134,6 +148,43 @@ def setting_text(sweep: Sweep, place: Place) -> str:
     return ", ".join(f"{key} {value}" for key, value in zip(keys, place.settings, strict=True))
 
 
+def place_of(record: Stored, sweep: Sweep) -> Place:
+    """Where a record belongs, whether or not the sweep's axes have that place."""
+    cell = record["cell"]
+    settings = tuple(setting(record, key) for key in sweep.settings)
+    return Place(cell["task"], cell["model"], cell["method"], settings)
+
+
+def setting(record: Stored, dotted: str) -> str:
+    """A record's value of a config key, spelt as `canonical` spells it."""
+    value: Any = record["config"]
+    for key in dotted.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    # a group is one of its files
+    return canonical(value.get("name") if isinstance(value, Mapping) else value)
+
+
+def canonical(value: object) -> str:
+    """One spelling for each value, as a sweep says 1e-3 where a record says 0.001."""
+    if isinstance(value, list):
+        return f"[{','.join(map(canonical, value))}]"
+    text = "null" if value is None else str(value)
+    text = text.lower() if text in ("True", "False") else text
+    text = text.replace(" ", "") if text.startswith("[") else text
+    try:
+        return f"{float(text):.12g}"
+    except ValueError:
+        return text
+
+
+def values_of(key: str, text: object) -> tuple[str, ...]:
+    """The values of an axis, split as Hydra itself splits them (ranges and quotes too)."""
+    override = OverridesParser.create().parse_override(f"{key}={text}")
+    if override.is_sweep_override():
+        return tuple(dict.fromkeys(override.sweep_string_iterator()))
+    return (override.get_value_element_as_str(),)
+
+
 def _params(name: str, folder: Path) -> dict[str, Any]:
     """The sweeper's axes, those of the sweeps that it starts from included."""
     config = OmegaConf.load(folder / f"{name}.yaml")
@@ -142,37 +193,6 @@ def _params(name: str, folder: Path) -> dict[str, Any]:
         if isinstance(entry, str) and entry in names(folder):
             params |= _params(entry, folder)
     return params | dict(OmegaConf.select(config, "hydra.sweeper.params") or {})
-
-
-def _values(key: str, text: object) -> tuple[str, ...]:
-    """The values of an axis, split as Hydra itself splits them (ranges and quotes too)."""
-    override = OverridesParser.create().parse_override(f"{key}={text}")
-    if override.is_sweep_override():
-        return tuple(dict.fromkeys(override.sweep_string_iterator()))
-    return (override.get_value_element_as_str(),)
-
-
-def _place(record: Stored, sweep: Sweep) -> Place:
-    cell = record["cell"]
-    settings = tuple(_canonical(_look_up(record["config"], key)) for key in sweep.settings)
-    return Place(cell["task"], cell["model"], cell["method"], settings)
-
-
-def _look_up(config: Stored, dotted: str) -> object:
-    value: Any = config
-    for key in dotted.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def _canonical(value: object) -> str:
-    """One spelling for each value, as a sweep says 1e-3 where a record says 0.001."""
-    text = "null" if value is None else str(value)
-    text = text.lower() if isinstance(value, bool) else text
-    try:
-        return f"{float(text):.12g}"
-    except ValueError:
-        return text
 
 
 def _refuse_rivals(group: Sequence[Stored], sweep: Sweep) -> None:
@@ -184,8 +204,26 @@ def _refuse_rivals(group: Sequence[Stored], sweep: Sweep) -> None:
         if rival is not record:
             raise SweepError(
                 f"two finished records for one cell, {_file(rival, sweep)} "
-                f"and {_file(record, sweep)}; their settings differ, so delete the outdated one"
+                f"and {_file(record, sweep)}; they differ in {_differing(rival, record)}: delete "
+                "the outdated one"
             )
+
+
+def _differing(one: Stored, other: Stored, most: int = 3) -> str:
+    """The settings that differ, with both values; or that none does."""
+    ours, theirs = (_flat(record["config"]) for record in (one, other))
+    keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    told = [f"{key} ({ours.get(key)}, {theirs.get(key)})" for key in keys]
+    more = ["..."] if told[most:] else []
+    return ", ".join([*told[:most], *more]) or "data, backbone or code, not in their settings"
+
+
+def _flat(config: Stored, above: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in config.items():
+        inner = isinstance(value, Mapping)
+        flat |= _flat(value, f"{above}{key}.") if inner else {f"{above}{key}": value}
+    return flat
 
 
 def _file(record: Stored, sweep: Sweep) -> Path:

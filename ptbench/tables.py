@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -12,11 +13,30 @@ from ptbench.paths import TABLES
 from ptbench.separable import LEVEL
 from ptbench.summary import DASH, Row, Table, table
 
-__all__ = ["Table", "table", "to_csv", "to_markdown", "to_terminal", "write"]
+__all__ = [
+    "Pieces",
+    "Table",
+    "pieces",
+    "render",
+    "table",
+    "to_csv",
+    "to_markdown",
+    "to_terminal",
+    "write",
+]
 
 INSEPARABLE = "†"
 GRID = ("prompt", "encoder", "head", "backbone")
 Lines = list[list[str]]  # the first is the header
+
+
+class Pieces(NamedTuple):
+    """What each form of a table lays out."""
+
+    main: Lines
+    numbers: range  # the columns of main that hold numbers
+    methods: Lines
+    caption: list[str]
 
 
 def to_markdown(table: Table) -> str:
@@ -59,14 +79,24 @@ def to_terminal(table: Table, console: Console) -> None:
     console.print(_rich("Methods", _methods(table), range(0)))
 
 
-def write(table: Table, folder: Path = TABLES) -> list[Path]:
-    """Write <sweep>.md and <sweep>.csv, and say where."""
-    folder.mkdir(parents=True, exist_ok=True)
+def render(table: Table) -> dict[str, str]:
+    """All files of a table, by their names; the same texts for the same records."""
     texts = {".md": to_markdown(table), ".csv": to_csv(table)}
-    paths = {folder / f"{table.sweep.name}{ending}": text for ending, text in texts.items()}
-    for path, text in paths.items():
+    return {f"{table.sweep.name}{ending}": text for ending, text in texts.items()}
+
+
+def pieces(table: Table, bold: Callable[[str], str]) -> Pieces:
+    """The table's texts, for a form that lays them out itself."""
+    return Pieces(_main(table, bold), _numbers(table), _methods(table), _caption(table))
+
+
+def write(table: Table, folder: Path = TABLES) -> list[Path]:
+    """Write what `render` gives, and say where."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {folder / name: text for name, text in render(table).items()}
+    for path, text in texts.items():
         path.write_text(text, encoding="utf-8")
-    return list(paths)
+    return list(texts)
 
 
 def _labels(table: Table) -> int:

@@ -93,7 +93,8 @@ class Task:
         for name in names:
             if name not in parts:
                 parts[name] = self._rows(name, root)
-        select, report = (kind.for_evaluation(parts[name]) for name in names)
+        asked = (kind.for_evaluation(parts[name]) for name in names)
+        select, report = (_some(rows, data.eval_rows, kind) for rows in asked)
         return Splits(train, select, report, *names)
 
     def _rows(self, split: str, root: Path | None) -> list[Row]:
@@ -166,15 +167,36 @@ def _divided(
         raise DataError(f"data.train_rows={wanted}: must be 1 or more, or null for all")
     used = rows if wanted is None else rows[: round(wanted * (1 + share))]
     held = round(len(used) * share / (1 + share))
-    units: dict[Hashable, list[Row]] = defaultdict(list)
-    for place, row in enumerate(used):
-        unit = kind.unit(row)
-        units[place if unit is None else unit].append(row)
-    train, left = [row for rows in units.values() for row in rows], len(used)
-    for unit in reversed(units.values()):
+    units = _units(used, kind)
+    train, left = [row for unit in units for row in unit], len(used)
+    for unit in reversed(units):
         if len(used) - left >= held:
             break
         left -= len(unit)
     if share and not (held and left):
         raise DataError(f"train has {len(used)} rows: too few to hold a share of {share} out")
     return train[:left], train[left:]
+
+
+def _some(rows: list[Row], wanted: int | None, kind: Kind) -> list[Row]:
+    """`wanted` rows (null: all), drawn as train's are; the last unit stays whole."""
+    if wanted is None:
+        return rows
+    if wanted < 1:
+        raise DataError(f"data.eval_rows={wanted}: must be 1 or more, or null for all")
+    units, some = _units(rows, kind), []
+    random.Random(SUBSET_SEED).shuffle(units)
+    for unit in units:
+        if len(some) >= wanted:
+            break
+        some += unit
+    return some
+
+
+def _units(rows: list[Row], kind: Kind) -> list[list[Row]]:
+    """The rows, those together that the kind scores or holds out together."""
+    units: dict[Hashable, list[Row]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        unit = kind.unit(row)
+        units[place if unit is None else unit].append(row)
+    return list(units.values())

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from ptbench.data import Hub, Row, Source
 from ptbench.kinds import Generation
-from ptbench.metrics import BLEU, TER, ChrF
+from ptbench.metrics import BLEU, TER, ChrF, StemMETEOR
 from ptbench.task import Writing
 
 
@@ -18,7 +18,7 @@ def linearised(row: Row) -> Row | list[Row]:
 
 @dataclass(frozen=True)
 class DART(Writing):
-    """Nan et al. 2021. METEOR and the scores of neural models are left out."""
+    """Nan et al. 2021. METEOR without synonyms; the scores of neural models are left out."""
 
     source: ClassVar[Source] = Hub(
         "dart",
@@ -32,6 +32,6 @@ class DART(Writing):
         text="{triples}",
         pattern="[P] {triples} [P]",
         target="texts",
-        metrics=(BLEU, TER, ChrF),
+        metrics=(BLEU, TER, ChrF, StemMETEOR),
     )
     selected: ClassVar[str | None] = "validation"

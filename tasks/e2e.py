@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from ptbench.data import Hub, Row, Source
 from ptbench.kinds import Generation
-from ptbench.metrics import NIST, CaptionROUGE, CIDEr, UncasedBLEU
+from ptbench.metrics import NIST, CaptionROUGE, CIDEr, StemMETEOR, UncasedBLEU
 from ptbench.task import Writing
 
 
@@ -18,7 +18,7 @@ def attributes(row: Row) -> Row:
 
 @dataclass(frozen=True)
 class E2E(Writing):
-    """Novikova et al. 2017, with its script's scores but METEOR, against all texts of a source."""
+    """Novikova et al. 2017, with its script's scores, METEOR in part, against all texts."""
 
     source: ClassVar[Source] = Hub(
         "e2e_nlg",
@@ -32,7 +32,7 @@ class E2E(Writing):
         text="{attributes}",
         pattern="[P] {attributes} [P]",
         target="human_reference",
-        metrics=(UncasedBLEU, NIST, CaptionROUGE, CIDEr),
+        metrics=(UncasedBLEU, NIST, CaptionROUGE, CIDEr, StemMETEOR),
         main_metric="bleu_uncased",
     )
     selected: ClassVar[str | None] = "validation"

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from ptbench.data import Hub, Row, Source
 from ptbench.kinds import Generation
-from ptbench.metrics import BLEU, TER, ChrF
+from ptbench.metrics import BLEU, TER, ChrF, StemMETEOR
 from ptbench.task import Writing
 
 
@@ -22,7 +22,7 @@ def linearised(row: Row) -> Row | list[Row]:
 
 @dataclass(frozen=True)
 class WebNLG(Writing):
-    """Gardent et al. 2017; seen and unseen categories together. METEOR is left out.
+    """Gardent et al. 2017; seen and unseen categories together. METEOR without synonyms.
 
     The hub's test split holds the entries of unseen categories twice, and all once more without a
     text; those without are dropped, and entries of one source are scored as one.
@@ -41,6 +41,6 @@ class WebNLG(Writing):
         text="{triples}",
         pattern="[P] {triples} [P]",
         target="texts",
-        metrics=(BLEU, TER, ChrF),
+        metrics=(BLEU, TER, ChrF, StemMETEOR),
     )
     selected: ClassVar[str | None] = "validation"

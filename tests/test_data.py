@@ -67,6 +67,16 @@ def test_train_rows_counts_those_trained_on_and_fewer_are_among_more(root: Path)
     assert len(splits(root, "data.train_rows=20").select) == 5
 
 
+def test_eval_rows_counts_those_answered_of_both_splits(root: Path) -> None:
+    few, all_rows = (splits(root, f"data.eval_rows={n}") for n in (3, "null"))
+    assert (len(few.select), len(few.report)) == (3, 3)
+    assert {*texts(few.report)} < {*texts(all_rows.report)}
+    assert few.train == all_rows.train
+    assert few == splits(root, "data.eval_rows=3", "seed=1")
+    with pytest.raises(DataError, match=r"data.eval_rows=0: must be 1 or more, or null for all"):
+        splits(root, "data.eval_rows=0")
+
+
 def test_more_train_rows_than_there_are_is_said(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -32,6 +32,7 @@ from ptbench.metrics import (
     SquadV1,
     SquadV2,
     SrlF1,
+    StemMETEOR,
     UncasedBLEU,
     score,
 )
@@ -69,7 +70,7 @@ DRAWN: list[tuple[type[Metric], list[Any]]] = [
     (SquadV1, ANSWERS),
     (SquadV2, [*ANSWERS[:3], []]),
     (ReCoRD, ANSWERS),
-    *((metric, TEXTS) for metric in (BLEU, UncasedBLEU, NIST, ROUGE, ChrF, TER)),
+    *((metric, TEXTS) for metric in (BLEU, UncasedBLEU, NIST, ROUGE, ChrF, TER, StemMETEOR)),
     *((metric, TEXTS) for metric in (CaptionROUGE, CIDEr, CharacterBLEU, CharacterROUGE)),
 ]
 

@@ -27,6 +27,12 @@ LIGHT = (
     "paired",
     "separable",
     "predictions",
+    "schema",
+    "merge",
+    "check",
+    "planning",
+    "plan_view",
+    "status",
 )
 
 

@@ -142,7 +142,7 @@ def test_write_leaves_both_files(
 def test_caption_tells_of_dirty_trees_and_records_outside_the_sweep(pair: Sweep) -> None:
     dirty = record("red", "finetune", 0, 0.9, provenance={"commit": "f" * 40, "dirty": True})
     text = tables.to_markdown(tables.table([dirty, record("red", "finetune", 7, 0.1)], pair))
-    assert "uncommitted changes: 1 of 1 records" in text
+    assert "uncommitted changes: 1 of 1 records; commit the changes and run" in text
     assert "not shown: 1." in text
     assert "90.0 (n=1)" in text
 
@@ -187,6 +187,16 @@ def test_two_hashes_in_one_cell_are_refused(records: list[dict[str, Any]], pair:
     rival = record("red", "finetune", 1, 0.1, hash="ffffffff")
     with pytest.raises(SweepError, match=r"red/.*s1-00000001\.json .*s1-ffffffff\.json; .*delete"):
         tables.table([*records, rival], pair)
+
+
+def test_two_configs_in_one_cell_are_told_by_the_settings_that_differ(pair: Sweep) -> None:
+    rate = {"protocol": {"name": "fair"}, "sweep": "pair", "train": {"learning_rate": 1e-2}}
+    rivals = [
+        record("red", "finetune", 0, 0.9),
+        record("red", "finetune", 0, 0.8, hash="ffffffff", config=rate),
+    ]
+    with pytest.raises(SweepError, match=r"train\.learning_rate \(0\.001, 0\.01\): delete the out"):
+        tables.table(rivals, pair)
 
 
 def test_mixed_protocols_are_refused(records: list[dict[str, Any]], pair: Sweep) -> None:

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
+import sacrebleu
 
 from ptbench import metrics
 from ptbench.errors import DataError
@@ -19,6 +20,7 @@ from ptbench.metrics import (
     ChrF,
     CIDEr,
     Metric,
+    StemMETEOR,
     UncasedBLEU,
     captions,
     score,
@@ -64,6 +66,16 @@ def test_agrees_with_the_scorers_of_e2e(texts: str) -> None:
     assert scores == pytest.approx(expected, rel=1e-12)
 
 
+def test_agrees_with_sacrebleu_called_plainly() -> None:
+    streams = [[texts[0] for texts in GOLD]]
+    expected = {
+        "bleu": sacrebleu.corpus_bleu(FOUND, streams).score / 100,
+        "chrf": sacrebleu.corpus_chrf(FOUND, streams).score / 100,
+        "ter": sacrebleu.corpus_ter(FOUND, streams).score / 100,
+    }
+    assert score((BLEU, ChrF, TER), FOUND, EVEN) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -81,7 +93,7 @@ def test_words_are_those_of_the_captioning_toolkit(text: str, expected: str) -> 
 
 def test_only_bleu_with_case_sees_case() -> None:
     lower = [text.lower() for text in FOUND]
-    for metric in (UncasedBLEU, NIST, TER, ROUGE, CaptionROUGE, CIDEr):
+    for metric in (UncasedBLEU, NIST, TER, ROUGE, CaptionROUGE, CIDEr, StemMETEOR):
         assert score((metric,), lower, GOLD) == score((metric,), FOUND, GOLD), metric
     for metric in (BLEU, ChrF):
         assert score((metric,), lower, GOLD) != score((metric,), FOUND, GOLD), metric
@@ -120,6 +132,21 @@ def test_only_bleu_with_case_sees_case() -> None:
         (CharacterROUGE, "天地人", ["天人 合"], {"rouge1": 2 / 3, "rouge2": 0, "rougeL": 2 / 3}),
         # precision 1, recall 1/2
         (CaptionROUGE, "a b", ["a b c d"], {"rougeL_captions": 2.44 / 2 / (1 / 2 + 1.44)}),
+        # all 3 words match, "boys" by its stem, in 3 chunks; precision 1, recall 3/4
+        (
+            StemMETEOR,
+            "boys saw dogs",
+            ["saw the boy dogs"],
+            {"meteor_stem": (1 - 0.5 * (3 / 3) ** 3) * (1 * 3 / 4) / (0.9 * 1 + 0.1 * 3 / 4)},
+        ),
+        # the better text: 2 of 2 words in 1 chunk; a synonym ("film", "movie") is no match
+        (
+            StemMETEOR,
+            "the film",
+            ["a movie", "the film"],
+            {"meteor_stem": 1 - 0.5 * (1 / 2) ** 3},
+        ),
+        (StemMETEOR, "film", ["movie"], {"meteor_stem": 0.0}),
         # with one source no word is rarer than another
         (CIDEr, "a b", ["a b"], {"cider": 0.0}),
     ],
@@ -138,7 +165,10 @@ def test_cider_of_two_sources_by_hand() -> None:
 
 @pytest.mark.parametrize(
     "metric",
-    [BLEU, UncasedBLEU, NIST, ROUGE, ChrF, CaptionROUGE, CIDEr, CharacterBLEU, CharacterROUGE],
+    [
+        *(BLEU, UncasedBLEU, NIST, ROUGE, ChrF, CaptionROUGE, CIDEr, StemMETEOR),
+        *(CharacterBLEU, CharacterROUGE),
+    ],
 )
 def test_an_empty_text_scores_nothing(metric: type[Metric]) -> None:
     assert set(score((metric,), ["", ""], [["a b", "c"], ["d"]]).values()) == {0.0}

@@ -1,17 +1,17 @@
 """One label for each example, from the words that the LM head expects at a mask."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ptbench.backbones import Backbone
-from ptbench.errors import DataError
+from ptbench.errors import ConfigError, DataError
 from ptbench.inputs import Batch
-from ptbench.kinds.base import Head
+from ptbench.kinds.base import Example, Features, Head, Kind
 from ptbench.kinds.classification import Classification
-from ptbench.patterns import Slots
+from ptbench.patterns import Slots, Template
 from ptbench.templates import Encoder
 
 
@@ -34,7 +34,10 @@ class VerbalizerHead(Head):
 
 @dataclass(frozen=True)
 class Cloze(Classification):
-    """A classification answered at the `[MASK]` of its pattern by one word a label."""
+    """A classification answered at the `[MASK]` of its pattern by one word a label.
+
+    A decoder reads what stands before the mask and answers behind its last token.
+    """
 
     @classmethod
     def of(cls, kind: Classification, slots: Slots) -> "Cloze":
@@ -49,6 +52,28 @@ class Cloze(Classification):
             slots=slots,
             words=kind.words,
         )
+
+    @classmethod
+    def plain(cls, kind: Kind, backbone: Backbone) -> "Cloze":
+        """The cloze form without pseudo tokens, for a prompt that stands elsewhere.
+
+        Raises ConfigError where the task has no words or the backbone no LM head.
+        """
+        if not (isinstance(kind, Classification) and kind.words and backbone.has_lm_head):
+            lack = (
+                "the task has no words" if backbone.has_lm_head else "the backbone has no LM head"
+            )
+            raise ConfigError(f"the verbalizer cannot answer: {lack}; set method.head=own")
+        cloze = cls.of(kind, slots=0)
+        if backbone.fills_masks:
+            return cloze
+        return replace(cloze, text=cloze.text.split("[MASK]")[0])
+
+    def encode(self, example: Example, encoder: Encoder, template: Template) -> Features:
+        features = super().encode(example, encoder, template)
+        if features.encoded.answer < 0:
+            features.encoded.answer = len(features.encoded.ids) - 1
+        return features
 
     def head(self, backbone: Backbone) -> Head:
         encoder = Encoder(backbone.tokenizer, 0)

@@ -25,6 +25,7 @@ from ptbench.metrics.texts import (
     CharacterBLEU,
     CharacterROUGE,
     ChrF,
+    StemMETEOR,
     UncasedBLEU,
 )
 
@@ -52,6 +53,7 @@ __all__ = [
     "SquadV1",
     "SquadV2",
     "SrlF1",
+    "StemMETEOR",
     "UncasedBLEU",
     "random_floor",
     "score",

@@ -21,7 +21,8 @@ class EntityF1(Metric):
 
     def scores(self, predictions: list[list[str]], references: list[list[str]]) -> dict[str, float]:
         whole: Any = {"average": "micro", "zero_division": 0}
-        precision, recall, f1, _ = precision_recall_fscore_support(references, predictions, **whole)
+        found: Any = precision_recall_fscore_support(references, predictions, **whole)
+        precision, recall, f1, _ = found
         return {"f1": float(f1), "precision": float(precision), "recall": float(recall)}
 
     def shuffled(self, references: list[list[str]], draw: random.Random) -> list[list[str]]:

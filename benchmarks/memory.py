@@ -1,0 +1,65 @@
+"""Peak memory of a few training steps of each method on a random BERT-large, over fine-tuning's.
+
+Each method runs in a process of its own. On a CPU it is the process's peak less what it had before
+the model was made (the libraries); on a GPU the allocator's peak.
+
+    python benchmarks/memory.py [--rows 16] [--tokens 128] [--layers 24] [--width 1024]
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from typing import Any
+
+import torch
+from measure import keep
+from steps import BASELINE, METHODS, adapted, bert, job_of
+
+from ptbench.cost import PeakMemory
+from ptbench.recompute import enable_checkpointing
+from ptbench.train import fit
+
+CHECKPOINTED = " with gradient checkpointing"
+
+
+def peak(settings: argparse.Namespace) -> dict[str, int]:
+    """Bytes that training adds to the process."""
+    torch.set_num_threads(settings.threads)
+    name = settings.method.removesuffix(CHECKPOINTED)
+    memory = PeakMemory(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    memory.start()
+    before = memory.bytes() or 0
+    backbone = bert(settings.width, settings.layers)
+    if name != settings.method:
+        enable_checkpointing(backbone.model)
+    made, training = adapted(name, backbone, settings.prompt)
+    job = job_of(made, training, settings.rows, settings.tokens, settings.steps)
+    fit([job], job.accelerator)
+    return {"bytes": (memory.bytes() or 0) - before}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--method", help="measure this one in this process")
+    numbers = {"threads": 2, "rows": 16, "tokens": 128, "prompt": 20, "width": 1024, "layers": 24}
+    for key, value in {**numbers, "steps": 2}.items():
+        parser.add_argument(f"--{key}", type=int, default=value)
+    settings = parser.parse_args()
+    if settings.method:
+        print(json.dumps(peak(settings)))
+        return
+    found: dict[str, Any] = {}
+    for method in (*METHODS, BASELINE + CHECKPOINTED, "ptuning_v2" + CHECKPOINTED):
+        again = [sys.executable, *sys.argv, "--method", method]
+        done = subprocess.run(again, capture_output=True, text=True, check=True)
+        found[method] = json.loads(done.stdout.splitlines()[-1])
+        found[method]["over fine-tuning"] = round(
+            found[method]["bytes"] / found[BASELINE]["bytes"], 3
+        )
+    shown = {key: value for key, value in vars(settings).items() if key != "method"}
+    keep("memory", "python benchmarks/memory.py", shown, found)
+
+
+if __name__ == "__main__":
+    main()
