@@ -17,10 +17,7 @@ from ptbench.prompts import Prompt
 
 
 class Adapted(nn.Module):
-    """Prompt, backbone and head as one model; what must not train has no gradient.
-
-    `stream` is the context in which prompt and head draw their random numbers.
-    """
+    """Prompt, backbone and head as one model; what must not train has no gradient."""
 
     def __init__(
         self,
@@ -35,7 +32,6 @@ class Adapted(nn.Module):
         super().__init__()
         self.kind, self.backbone, self.prompt, self.head = kind, backbone, prompt, head
         self.frozen, self.backbone_dropout = frozen, backbone_dropout
-        self.stream: AbstractContextManager[None] = nullcontext()
         for parameter in self.pretrained():
             parameter.requires_grad_(not frozen)
             if not frozen and torch.finfo(parameter.dtype).bits < 32:
@@ -59,13 +55,6 @@ class Adapted(nn.Module):
         """The head's parameters that do not come with the backbone."""
         pretrained = {id(parameter) for parameter in self.pretrained()}
         return (p for p in self.head.parameters() if id(p) not in pretrained)
-
-    @property
-    def company(self) -> Hashable:
-        """Equal for models that can train by common passes; a trained backbone's is its own."""
-        if not self.frozen:
-            return id(self)
-        return id(self.backbone), self.backbone_dropout, self.kind.writes
 
     def train(self, mode: bool = True) -> "Adapted":
         super().train(mode)
