@@ -2,6 +2,7 @@
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,17 @@ app = typer.Typer(
 )
 app.add_typer(data_cli.app, name="data")
 app.add_typer(records_cli.app)
+
+
+class Format(StrEnum):
+    """What `ptbench table` prints."""
+
+    terminal = "terminal"
+    md = "md"
+    tex = "tex"
+    csv = "csv"
+
+
 Sweep = Annotated[str, typer.Argument(help="Name of a file in sweeps/, or of a folder of records.")]
 
 
@@ -37,13 +49,40 @@ def run(context: typer.Context) -> None:
 
 
 @app.command()
-def table(sweep: Sweep) -> None:
-    """Print a sweep's table and write it to results/tables as Markdown and CSV."""
-    from ptbench import records, sweeps, tables
+def table(
+    sweep: Sweep,
+    form: Annotated[
+        Format, typer.Option("--format", help="What to print; all but terminal are files, too.")
+    ] = Format.terminal,
+) -> None:
+    """Print a sweep's table and write it to results/tables as Markdown, LaTeX and CSV."""
+    from ptbench import paper, records, sweeps, tables
 
     made = tables.table(records.load(sweep), sweeps.find(sweep))
-    tables.to_terminal(made, Console())
-    _say(tables.write(made))
+    files = tables.write(made)
+    if form is Format.terminal:
+        tables.to_terminal(made, Console())
+        _say(files)
+    else:
+        typer.echo(tables.render(made)[f"{sweep}.{form.value}"], nl=False)
+    if made.reference and made.lacking:
+        said = paper.missing(made.reference.name, made.lacking, made.reference.file)
+        Console(stderr=True).print(f"[bold yellow]warning:[/] {_escaped(said)}", soft_wrap=True)
+
+
+@app.command()
+def compare(
+    sweep: Sweep,
+    first: Annotated[str, typer.Option(help="A method of the sweep.")],
+    second: Annotated[str, typer.Option(help="The method that it is compared with.")],
+    draws: Annotated[int, typer.Option(min=100, help="Of bootstrap and randomisation.")] = 1000,
+) -> None:
+    """Test two methods of a sweep on the predictions that their runs kept, pair by pair."""
+    from ptbench import comparison, records, sweeps
+
+    found = records.load(sweep), sweeps.find(sweep)
+    lines = comparison.compare(*found, first, second, draws)
+    comparison.show(lines, first, second, Console())
 
 
 @app.command()
@@ -158,7 +197,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _escaped(error: Exception) -> str:
+def _escaped(error: Exception | str) -> str:
     from rich.markup import escape
 
     return escape(str(error))

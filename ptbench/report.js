@@ -85,7 +85,7 @@ function open(table, hashes) {
       entry.detail = null;
     }
   }
-  first?.scrollIntoView({ block: "nearest" });
+  return first;
 }
 
 function make(tag, attributes, ...children) {
@@ -149,11 +149,12 @@ function draw(parent, tag, attributes, text = "") {
 
 function show() {
   const now = view();
+  const opened = open(tables[1], new Set((now.get("open") ?? "").split(",")));
   for (const table of tables) {
     sort(table, now.get(`${table.name}.sort`) ?? "");
     filter(table, now.get(`${table.name}.filter`) ?? "");
   }
-  open(tables[1], new Set((now.get("open") ?? "").split(",")));
+  opened?.scrollIntoView({ block: "nearest" });
 }
 
 for (const table of tables) {

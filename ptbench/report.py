@@ -3,30 +3,45 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
+import matplotlib as mpl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ptbench import plots
 from ptbench.errors import PtbenchError
+from ptbench.figures import LOOK
+from ptbench.layout import Cell, caption, main, methods, numbers
 from ptbench.paths import REPORTS
 from ptbench.summary import Table
 from ptbench.sweeps import Place, Stored, Sweep, gather, score, setting_text
-from ptbench.tables import Pieces, pieces, table
+from ptbench.tables import table
 
 PARTS = Path(__file__).parent  # report.html, report.css and report.js lie beside this file
-# Column of the cells, and whether it holds numbers.
-CELLS = [
-    *((name, False) for name in ("task", "model", "method", "settings")),
+PLACE = [(name, False) for name in ("task", "model", "method")]
+END = [
     *(("seed", True), ("status", False)),
     *((name, True) for name in ("score", "steps", "seconds", "peak MB")),
     ("commit", False),
-]
+]  # columns of the cells, and whether they hold numbers
+MANY = 1000  # records, above which a page draws no more than PANELS panels: each takes 0.2 s
+PANELS = 12
 TOLD = ("cell", "seed")  # of the config: a cell's row says them
-LISTED = {"hash", "row", "lost"}  # of a cell: what the page shows without opening it
+# Of a cell: what the page shows without opening it.
+LISTED = {"hash", "name", "status", "row", "lost"}
+
+
+class Pieces(NamedTuple):
+    """The table of scores, for the page to lay out."""
+
+    main: list[list[str]]
+    numbers: range  # the columns of main that hold numbers
+    methods: list[list[str]]
+    caption: list[str]
 
 
 class ReportError(PtbenchError):
@@ -55,27 +70,40 @@ def write(records: Sequence[Stored], sweep: Sweep | None, folder: Path = REPORTS
 
 def page(records: Sequence[Stored], summed: Table) -> str:
     """The page's text, the same for the same records."""
-    cells = list(_cells(gather(records, summed.sweep), summed))
+    places = gather(records, summed.sweep)
+    cells = list(_cells(places, summed))
     settings, origins = ([cell.pop(key) for cell in cells] for key in ("config", "origin"))
     shared_settings, shared_origin = _shared(settings), _shared(origins)
     for cell, own, origin in zip(cells, settings, origins, strict=True):
         cell["settings"] = {k: v for k, v in own.items() if k not in shared_settings}
         cell["origin"] = {k: v for k, v in origin.items() if k not in shared_origin}
-    scores = pieces(summed, lambda text: Markup("<b>{}</b>").format(text))
+    varied = [("settings", False)] if summed.sweep.settings else []
+    scores = _pieces(summed)
     return _template().render(
         summed=summed,
         scores=scores,
         seeds=[_seeds(row.entries) for row in summed.rows],
         failures=[cell for cell in cells if cell["lost"]],
-        missing=_missing(gather(records, summed.sweep), summed),
-        plots=_plots(records, summed.sweep),
-        columns={"scores": _columns(scores), "cells": CELLS},
+        missing=_missing(places, summed),
+        drawn=(drawn := _drawn(places, summed.sweep)),
+        plots=_plots(records, drawn),
+        columns={"scores": _columns(scores), "cells": [*PLACE, *varied, *END]},
         cells=cells,
         details={cell["hash"]: {k: cell[k] for k in cell.keys() - LISTED} for cell in cells},
         shared={"settings": shared_settings, "origin": shared_origin},
         css=Markup((PARTS / "report.css").read_text(encoding="utf-8")),
         js=Markup((PARTS / "report.js").read_text(encoding="utf-8")),
     )
+
+
+def _pieces(summed: Table) -> Pieces:
+    lines, grid = ([[_text(c) for c in line] for line in f(summed)] for f in (main, methods))
+    return Pieces(lines, numbers(summed), grid, caption(summed))
+
+
+def _text(cell: Cell) -> str:
+    whole = Markup("<b>{}</b>{}") if cell.best else Markup("{}{}")
+    return whole.format(cell.text, cell.rest)
 
 
 def _template() -> Any:
@@ -103,11 +131,14 @@ def _cells(places: Mapping[Place, Sequence[Stored]], summed: Table) -> Iterator[
     for place, record in sorted(found, key=lambda pair: pair[1]["status"] == "done"):
         done = record["status"] == "done"
         cell, origin = record["cell"], record["provenance"]
+        setting = [text] if (text := setting_text(summed.sweep, place)) else []
+        names = [cell["task"], cell["model"], titles[cell["method"]], *setting]
         yield {
             "hash": record["hash"],
+            "name": ", ".join([*names, f"seed {cell['seed']}"]),
+            "status": record["status"],
             "row": [
-                *(cell["task"], cell["model"], titles[cell["method"]]),
-                *(setting_text(summed.sweep, place), cell["seed"], record["status"]),
+                *(*names, cell["seed"], record["status"]),
                 *(_results(record) if done else ("", "", f"{origin['seconds']:.0f}", "")),
                 str(origin["commit"])[:8] + ("+" if origin["dirty"] else ""),
             ],
@@ -132,9 +163,9 @@ def _results(record: Stored) -> tuple[str, ...]:
 def _details(record: Stored) -> dict[str, Any]:
     """What only a finished record has."""
     facts = ("scores", "floor", "random_floor", "selection", "rows", "left_out", "cost")
-    known = {key: record[key] for key in facts if record.get(key)}
+    known = _flat({key: record[key] for key in facts if record.get(key)})
     return {
-        "facts": _flat(known),
+        "facts": {key: _short(value) for key, value in known.items()},
         "metric": record["selection"]["metric"],
         "selected": record["selection"]["split"],
         "best": record["selection"]["step"],
@@ -152,6 +183,11 @@ def _flat(value: Mapping[str, Any], above: str = "") -> dict[str, str]:
             said = inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False)
             found[f"{above}{key}"] = said
     return found
+
+
+def _short(number: str) -> str:
+    """A measured value to six digits, where it has more of them behind its point."""
+    return f"{float(number):.6g}" if re.fullmatch(r"-?\d+\.\d{4,}", number) else number
 
 
 def _shared(each: Sequence[Mapping[str, str]]) -> dict[str, str]:
@@ -177,13 +213,27 @@ def _missing(places: Mapping[Place, Sequence[Stored]], summed: Table) -> int:
     return len(places) * summed.seeds - tried
 
 
+def _drawn(places: Mapping[Place, Sequence[Stored]], sweep: Sweep) -> Sweep:
+    """The sweep, or of one with very many records the first tasks and models that have any."""
+    if sum(map(len, places.values())) <= MANY:
+        return sweep
+    known = [place for place, group in places.items() if group]
+    tasks = tuple(dict.fromkeys(place.task for place in known))[:PANELS]
+    models = tuple(dict.fromkeys(place.model for place in known if place.task in tasks))
+    models = models[: max(1, PANELS // len(tasks))]
+    return replace(sweep, axes={**sweep.axes, "task": tasks, "model": models})
+
+
 def _plots(records: Sequence[Stored], sweep: Sweep) -> dict[str, Markup]:
     """What `ptbench plot` draws, by name, each to stand in a page beside the others."""
-    with TemporaryDirectory() as folder:
-        files = [f for f in plots.plot(records, sweep, Path(folder)) if f.suffix == ".svg"]
-        names = [file.stem.removeprefix(f"{sweep.name}-") for file in files]
-        texts = [file.read_text(encoding="utf-8") for file in files]
-    return {name: _inline(name, text) for name, text in zip(names, texts, strict=True)}
+    found: dict[str, Markup] = {}
+    with mpl.rc_context({**LOOK, "svg.fonttype": "none"}):  # text as text: small, and found
+        for whole, figure in plots.draw(records, sweep).items():
+            drawn = StringIO()
+            figure.savefig(drawn, format="svg", metadata={"Date": None})
+            name = whole.removeprefix(f"{sweep.name}-")
+            found[name] = _inline(name, drawn.getvalue())
+    return found
 
 
 def _inline(name: str, svg: str) -> Markup:

@@ -121,7 +121,8 @@ def test_fact(encoder: Encoder, tiny: Random) -> None:
     assert [kind.fits(row, encoder) for row in rows] == [True, True, False]
     batch, texts = read(kind, rows[:2], encoder)
     assert texts == ["[CLS] a ##b i ##s [MASK] . [SEP]", "[CLS] c i ##s [MASK] . [SEP]"]
-    x, y = encoder.tokenizer.convert_tokens_to_ids(["x", "y"])
+    numbers: Any = encoder.tokenizer.convert_tokens_to_ids(["x", "y"])
+    x, y = numbers
     assert batch.targets.tolist() == [[x], [y]]
     logits = torch.zeros(2, backbone.words.num_embeddings)
     logits[:, x] = 1.0

@@ -100,6 +100,7 @@ def test_the_best_point_says_where_it_is_from_and_that_it_lies_on_an_edge(tmp_pa
     found = [record(1e-2, 0.8), record(9.9e-2, 0.9), record(2e-2, 0.99, "pruned")]
     with mock.patch.object(search.records, "load", return_value=found):
         file = search._write(asked(), CELL, search._study(found, {KEY: RATE}), tmp_path)
+    assert file is not None
     assert file == tmp_path / "pocket_sentiment" / "tiny-ptuning_v2.yaml"
     said = file.read_text()
     assert "sweep some_search at 01234567, task pocket_sentiment: best of 3 trials, 1 of" in said
