@@ -1,5 +1,6 @@
 """What a run costs: parameters, seconds and memory."""
 
+import math
 import resource
 import sys
 from pathlib import Path
@@ -28,6 +29,23 @@ def out_of_memory(error: BaseException) -> bool:
     return known or "can't allocate memory" in str(error)
 
 
+def memory_limit(device: torch.device) -> float:
+    """The most bytes that could be in use, counted as PeakMemory does; infinite if unknown."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return float(free + torch.cuda.memory_reserved(device))
+    status, machine = Path("/proc/self/status"), Path("/proc/meminfo")
+    if not (status.exists() and machine.exists()):
+        return math.inf
+    return float(_proc(status, "VmRSS") + _proc(machine, "MemAvailable"))
+
+
+def _proc(file: Path, name: str) -> int:
+    """A number of bytes that Linux tells in kB."""
+    lines = dict(line.split(":", 1) for line in file.read_text().splitlines())
+    return int(lines[name].split()[0]) * 1024
+
+
 class PeakMemory:
     """The most memory in use since `start`, in bytes: the device's, or the process's on a CPU."""
 
@@ -45,7 +63,6 @@ class PeakMemory:
             return torch.cuda.max_memory_allocated(self.device)
         status = Path("/proc/self/status")
         if status.exists():
-            lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-            return int(lines["VmHWM"].split()[0]) * 1024
+            return _proc(status, "VmHWM")
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

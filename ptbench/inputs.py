@@ -142,6 +142,11 @@ def _stack_prefix(parts: Sequence[KeyValue | None], rows: Sequence[int]) -> KeyV
     if not present:
         return None
     length = max(part.key.shape[2] for part in present)
+    if len(present) == len(parts) and all(
+        part.mask is None and part.key.shape[2] == length for part in present
+    ):  # all see all of it, for which attention needs no mask
+        keys, values = [part.key for part in present], [part.value for part in present]
+        return KeyValue(torch.cat(keys), torch.cat(values))
     queries = max(part.queries for part in present)
     absent = present[0].key.new_zeros(1, *present[0].key.shape[1:])
     keys, values, masks = [], [], []

@@ -1,7 +1,7 @@
 """One model's way through its training data, step by step."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -125,6 +125,13 @@ class Job:
         self.draws.state = kept.draws
         for parameter, gradient in zip(self.trained, kept.gradients, strict=True):
             parameter.grad = gradient
+
+    def attempt(self, action: Callable[[], None]) -> None:
+        """Does it; its fault ends this job and no other."""
+        try:
+            action()
+        except Exception as error:
+            self.fail(error)
 
     def fail(self, error: Exception) -> None:
         """Ends the job without a result."""

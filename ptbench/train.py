@@ -8,8 +8,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from ptbench.cost import out_of_memory
-from ptbench.errors import Diverged
+from ptbench.cost import PeakMemory, memory_limit, out_of_memory
 from ptbench.job import Job, MicroBatch, Observer, Part, Point, Silent, predict
 from ptbench.method import forward
 
@@ -23,9 +22,9 @@ def fit(jobs: Sequence[Job], accelerator: Accelerator, width: int | None = None)
 
     Several share a pass through a frozen backbone, `width` of them at a time (None: as many as is
     fastest in the first step, where memory holds them). Each draws random numbers of its own, but
-    for the backbone's dropout; without that a job ends as it would have ended alone. One whose loss
-    is not a number, or that memory does not hold, leaves with its `failure`, and the others go on.
-    The failure of a single job is raised.
+    for the backbone's dropout; without that a job ends as it would have ended alone. One that fails
+    (its loss is not a number, memory does not hold it) leaves with its `failure`, and the others go
+    on. The failure of a single job is raised.
     """
     for job in jobs:
         job.shares = len(jobs) > 1
@@ -35,7 +34,8 @@ def fit(jobs: Sequence[Job], accelerator: Accelerator, width: int | None = None)
         seconds = (time.perf_counter() - started) / len(live)
         for job in live:
             job.train_seconds += seconds
-            _look(job)
+            if not job.finished:
+                job.attempt(job.look)
     for job in jobs:
         if job.failure is None:
             job.model.restore(job.best_state)
@@ -50,47 +50,51 @@ def _step(jobs: Sequence[Job], width: int | None, accelerator: Accelerator) -> i
     for parts in zip_longest(*(job.next_batch() for job in jobs)):
         there = zip(jobs, parts, strict=True)
         present = [(job, part) for job, part in there if part and not job.finished]
+        present.sort(key=lambda one: one[1].batch.ids.shape[1])  # the less padding in a pass
         if width is None:
             width = _fastest(present, accelerator)
         width = _learn(present, width, accelerator)
     for job in jobs:
         if not job.finished:
-            job.update()
+            job.attempt(job.update)
     return width
 
 
-def _look(job: Job) -> None:
-    if job.failure is None:
-        try:
-            job.look()
-        except Diverged as error:
-            job.fail(error)
-
-
 def _fastest(present: Present, accelerator: Accelerator) -> int:
-    """How many jobs a pass make the most of a second: 1, 2, 4, ... or all; leaves no trace."""
+    """How many jobs a pass make the most of a second: 1, 2, 4, ... or all; leaves no trace.
+
+    It goes no further than what the next number would take, as the last ones grew, has room.
+    """
+    device, memory = accelerator.device, PeakMemory(accelerator.device)
     before, state = [job.kept() for job, _ in present], torch.get_rng_state()
     widths = [w for w in (1 << n for n in range(len(present).bit_length())) if w < len(present)]
     seconds: dict[int, float] = {}
+    peak = memory.bytes()
     for width in [1, *widths, len(present)] if widths else []:  # the first warms up
         started = time.perf_counter()
         try:
             for place in range(0, len(present), width):
                 _pass(present[place : place + width], accelerator)
-        except Exception as error:
-            if not out_of_memory(error):
-                raise
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+        except Exception:  # if it is not for want of memory, training meets it again
             break
         finally:
             for (job, _), kept in zip(present, before, strict=True):
                 job.put_back(kept)
             torch.set_rng_state(state)
         seconds[width] = time.perf_counter() - started
+        grown, peak = memory.bytes() - peak, memory.bytes()
+        if peak + 2 * grown > memory_limit(device):
+            break
     return min(seconds, key=lambda width: seconds[width], default=len(present))
 
 
 def _learn(present: Present, width: int, accelerator: Accelerator) -> int:
-    """Adds the gradients of a part of each job's batch; half the width where memory is short."""
+    """Adds the gradients of a part of each job's batch; half the width where memory is short.
+
+    Jobs whose pass fails otherwise pass again one by one, which shows whose fault it is.
+    """
     done = 0
     while done < len(present):
         some = present[done : done + width]
@@ -98,14 +102,15 @@ def _learn(present: Present, width: int, accelerator: Accelerator) -> int:
         try:
             losses = _pass(some, accelerator)
         except Exception as error:
-            if not out_of_memory(error):
-                raise
-            if before:
-                for (job, _), kept in zip(some, before, strict=True):
-                    job.put_back(kept)
+            for (job, _), kept in zip(some, before, strict=bool(before)):
+                job.put_back(kept)
+            if before and out_of_memory(error):
                 width = (len(some) + 1) // 2
                 continue
-            some[0][0].fail(error)
+            if not before:
+                some[0][0].fail(error)
+            else:
+                _learn(some, 1, accelerator)
         else:
             for loss, (job, _) in zip(losses, some, strict=True):
                 job.observe(loss)

@@ -15,8 +15,9 @@ from torch import Tensor
 from ptbench import train
 from ptbench.backbones import Backbone
 from ptbench.errors import Diverged
+from ptbench.inputs import stack
 from ptbench.listing import choices
-from ptbench.method import Method
+from ptbench.method import Adapted, Method
 from ptbench.models import Random
 from ptbench.paths import CONF
 from ptbench.run import build_cell
@@ -102,6 +103,23 @@ def several(backbone: Backbone, tasks: Tasks) -> list[Made]:
     ]
 
 
+def test_prefixes_that_all_rows_see_whole_stack_without_a_mask(
+    tasks: Tasks, still: Backbone
+) -> None:
+    task = tasks["classification"]
+    short = replace(method("ptuning_v2"), prefix_length=3)
+    models = [method(n).adapt(still, task.kind) for n in ("ptuning_v2", "prefix_tuning")]
+    (part,) = made(still, "ptuning_v2", task, 0).next_batch()
+
+    def masks(*several: Adapted) -> list[Any]:
+        stacked = stack([one.prompt(part.batch, still) for one in several])
+        return [entry and entry.mask for entry in stacked.prefix]
+
+    assert masks(*models) == [None, None]
+    assert None not in masks(*models, short.adapt(still, task.kind))
+    assert None not in masks(*models, method("linear_probe").adapt(still, task.kind))
+
+
 def test_three_jobs_with_dropout_of_their_own_end_as_each_alone(
     tasks: Tasks, still: Backbone
 ) -> None:
@@ -124,6 +142,84 @@ def test_a_job_that_diverges_leaves_and_the_others_end_as_without_it(
     for some, wanted in zip([jobs[0], *jobs[2:]], expected, strict=True):
         assert some.failure is None
         close(some.model.trained_state(), wanted, 1e-9)
+
+
+def at_fault(*_: Any) -> Any:
+    raise RuntimeError("no such label")
+
+
+def full(*_: Any) -> Any:
+    raise torch.OutOfMemoryError("no room")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "fault", "steps"),
+    [
+        ("head", "forward", at_fault, 0),  # in the pass that all share
+        ("job", "update", full, 0),  # where the optimiser takes its memory
+        ("kind", "predict", full, 3),  # at the end of the first epoch
+    ],
+)
+def test_the_fault_of_a_job_is_its_own(
+    owner: str,
+    name: str,
+    fault: Callable[..., Any],
+    steps: int,
+    tasks: Tasks,
+    still: Backbone,
+) -> None:
+    specs = several(still.double(), tasks)
+    expected = [trained(spec())[0] for spec in specs]
+    bad, *others = made(still, "ptuning_v2", tasks["labelling"], 9), *(spec() for spec in specs)
+    bad.model.kind = replace(bad.model.kind)  # its own, since the task's is every test's
+    faulty = {"head": bad.model.head, "job": bad, "kind": bad.model.kind}[owner]
+    object.__setattr__(faulty, name, fault)
+    trained(others[0], bad, *others[1:])
+    with pytest.raises(RuntimeError, match=r"no such label|no room"):
+        raise bad.failure or AssertionError
+    assert bad.step == steps
+    for some, wanted in zip(others, expected, strict=True):
+        close(some.model.trained_state(), wanted, 1e-9)
+
+
+@pytest.mark.parametrize(("limit", "widest"), [(0, 1), (math.inf, 3)])
+def test_the_measured_width_keeps_within_memory(
+    limit: float, widest: int, tasks: Tasks, still: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def forward(models: Any, batches: Any, own: Any) -> list[Tensor]:
+        sizes.append(len(models))
+        return real(models, batches, own)
+
+    real = train.forward
+    monkeypatch.setattr(train, "forward", forward)
+    monkeypatch.setattr(train, "memory_limit", lambda device: limit)
+    specs = several(still.double(), tasks)
+    expected = [trained(spec())[0] for spec in specs]
+    sizes.clear()
+    for found, wanted in zip(trained(*(spec() for spec in specs)), expected, strict=True):
+        close(found, wanted, 1e-9)
+    assert max(sizes) == widest
+
+
+def test_those_of_like_length_pass_together(
+    tasks: Tasks, still: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed: list[list[int]] = []
+
+    def forward(models: Any, batches: Any, own: Any) -> list[Tensor]:
+        passed.append([batch.ids.shape[1] for batch in batches])
+        return real(models, batches, own)
+
+    real = train.forward
+    monkeypatch.setattr(train, "forward", forward)
+    task = tasks["classification"]
+    jobs = [made(still, "linear_probe", task, seed, epochs=1) for seed in range(6)]
+    fit(jobs, jobs[0].accelerator, 2)
+    whole = [[*passed[n], *passed[n + 1], *passed[n + 2]] for n in range(0, len(passed), 3)]
+    assert all(lengths == sorted(lengths) for lengths in whole)
+    assert len({tuple(lengths) for lengths in whole}) > 1
 
 
 def short_of_memory(limit: int) -> Callable[..., list[Tensor]]:
