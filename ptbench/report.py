@@ -1,6 +1,5 @@
 """A sweep's report: one HTML page that holds all it shows, opens offline, sorts and filters."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -158,27 +157,26 @@ def _details(record: Stored) -> dict[str, Any]:
     }
 
 
-def _flat(value: Mapping[str, Any], above: str = "") -> dict[str, str]:
-    """The leaves of nested settings, each as text under its dotted key."""
-    found: dict[str, str] = {}
+def _flat(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """The leaves of nested settings, each under its dotted key."""
+    found: dict[str, Any] = {}
     for key, inner in value.items():
         if isinstance(inner, Mapping) and inner:
             found |= _flat(inner, f"{above}{key}.")
         else:
-            said = inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False)
-            found[f"{above}{key}"] = said
+            found[f"{above}{key}"] = inner
     return found
 
 
-def _short(number: str) -> str:
-    """A measured value to six digits, where it has more of them behind its point."""
-    return f"{float(number):.6g}" if re.fullmatch(r"-?\d+\.\d{4,}", number) else number
+def _short(value: Any) -> Any:
+    """A measured value, to six digits."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def _shared(each: Sequence[Mapping[str, str]]) -> dict[str, str]:
+def _shared(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What all say alike."""
     first, *others = each
-    return {k: v for k, v in first.items() if all(other.get(k) == v for other in others)}
+    return {k: v for k, v in first.items() if all(k in other and other[k] == v for other in others)}
 
 
 def _columns(scores: Pieces) -> list[tuple[str, bool]]:
