@@ -15,6 +15,10 @@ class Finetune(Method):
 
     title: ClassVar[str] = "fine-tuning"
 
+    @property
+    def trains_backbone(self) -> bool:
+        return True
+
     def adapt(self, backbone: Backbone, kind: Kind) -> Adapted:
         return Adapted(
             kind,

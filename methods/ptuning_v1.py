@@ -50,6 +50,10 @@ class PTuningV1(Method):
     def name(self) -> str:
         return f"{self.title}, backbone {'frozen' if self.frozen else 'tuned'}"
 
+    @property
+    def trains_backbone(self) -> bool:
+        return not self.frozen
+
     def adapt(self, backbone: Backbone, kind: Kind) -> Adapted:
         kind = self._kind(backbone, kind)
         return Adapted(

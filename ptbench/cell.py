@@ -10,6 +10,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 
 from ptbench import cost
+from ptbench.company import ALONE, Company
 from ptbench.data import Data, Row
 from ptbench.errors import DataError
 from ptbench.kinds import Features, Kind
@@ -23,7 +24,7 @@ from ptbench.records import digest
 from ptbench.start import Start
 from ptbench.task import Splits, Task
 from ptbench.templates import Encoder
-from ptbench.train import Job, Observer, Part, fit, predict
+from ptbench.train import Job, Observer, Part, predict
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,12 @@ class Result:
     model: Adapted
 
 
-def train(cell: Cell, observe: Callable[[Job], Observer], start: Start | None = None) -> Result:
+def train(
+    cell: Cell,
+    observe: Callable[[Job], Observer],
+    start: Start | None = None,
+    company: Company = ALONE,
+) -> Result:
     """Trains and scores one cell, from what was saved where it has a start.
 
     Raises DataError, BackboneError, StartError or Diverged, each with its remedy.
@@ -62,7 +68,7 @@ def train(cell: Cell, observe: Callable[[Job], Observer], start: Start | None = 
     set_seed(cell.seed)
     memory = cost.PeakMemory(accelerator.device)
     memory.start()
-    backbone = cell.model.load()
+    backbone = company.load(cell.model)
     model = cell.method.adapt(backbone, cell.task.asks.fitted(backbone))
     if start is not None:
         start.enter(model, cell.method)
@@ -71,11 +77,12 @@ def train(cell: Cell, observe: Callable[[Job], Observer], start: Start | None = 
     parts = encoded(model, encoder, splits)
     job = Job(model, encoder, parts[0], parts[1], cell.training, cell.seed, accelerator)
     job.observer = observe(job)
-    fit([job], accelerator)
+    told = company.fit(job)
     report = parts[2]
     found = predict(model, encoder, report.features, cell.training.batch_size)
     predictions = Predictions(found, report.references)
-    return Result(_facts(cell, job, splits, parts, predictions, memory), predictions, model)
+    facts = _facts(cell, job, splits, parts, predictions, memory)
+    return Result(facts | told, predictions, model)
 
 
 def encoded(model: Adapted, encoder: Encoder, splits: Splits) -> tuple[Part, Part, Part]:

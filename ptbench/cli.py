@@ -2,16 +2,15 @@
 
 import os
 import sys
-import warnings
-from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from ptbench import data_cli, records_cli
-from ptbench.errors import PtbenchError, did_you_mean
+from ptbench.errors import PtbenchError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +20,17 @@ app = typer.Typer(
 )
 app.add_typer(data_cli.app, name="data")
 app.add_typer(records_cli.app)
+
+
+class Format(StrEnum):
+    """What `ptbench table` prints."""
+
+    terminal = "terminal"
+    md = "md"
+    tex = "tex"
+    csv = "csv"
+
+
 Sweep = Annotated[str, typer.Argument(help="Name of a file in sweeps/, or of a folder of records.")]
 
 
@@ -33,31 +43,46 @@ def run(context: typer.Context) -> None:
 
     Everything after `run` is Hydra's: overrides, `-m` for a multirun, `--help` for all settings.
     """
-    from hydra.errors import HydraException, MissingConfigException
-    from omegaconf.errors import OmegaConfBaseException
+    from ptbench.launch import launch
 
-    # joblib replaces a worker that has grown, and would say so as if it were a fault
-    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # faults reach us whole; we say them in one line
-    sys.argv = ["ptbench run", *context.args]
-    from ptbench.run import main as hydra_main
-
-    try:
-        hydra_main()
-    except MissingConfigException as error:
-        raise PtbenchError(_no_such_choice(error) or _plain(error)) from error
-    except (HydraException, OmegaConfBaseException) as error:
-        raise PtbenchError(_no_such_key(error) or _plain(error)) from error
+    launch(context.args)
 
 
 @app.command()
-def table(sweep: Sweep) -> None:
-    """Print a sweep's table and write it to results/tables as Markdown and CSV."""
-    from ptbench import records, sweeps, tables
+def table(
+    sweep: Sweep,
+    form: Annotated[
+        Format, typer.Option("--format", help="What to print; all but terminal are files, too.")
+    ] = Format.terminal,
+) -> None:
+    """Print a sweep's table and write it to results/tables as Markdown, LaTeX and CSV."""
+    from ptbench import paper, records, sweeps, tables
 
     made = tables.table(records.load(sweep), sweeps.find(sweep))
-    tables.to_terminal(made, Console())
-    _say(tables.write(made))
+    files = tables.write(made)
+    if form is Format.terminal:
+        tables.to_terminal(made, Console())
+        _say(files)
+    else:
+        typer.echo(tables.render(made)[f"{sweep}.{form.value}"], nl=False)
+    if made.reference and made.lacking:
+        said = paper.missing(made.reference.name, made.lacking, made.reference.file)
+        Console(stderr=True).print(f"[bold yellow]warning:[/] {_escaped(said)}", soft_wrap=True)
+
+
+@app.command()
+def compare(
+    sweep: Sweep,
+    first: Annotated[str, typer.Option(help="A method of the sweep.")],
+    second: Annotated[str, typer.Option(help="The method that it is compared with.")],
+    draws: Annotated[int, typer.Option(min=100, help="Of bootstrap and randomisation.")] = 1000,
+) -> None:
+    """Test two methods of a sweep on the predictions that their runs kept, pair by pair."""
+    from ptbench import comparison, records, sweeps
+
+    found = records.load(sweep), sweeps.find(sweep)
+    lines = comparison.compare(*found, first, second, draws)
+    comparison.show(lines, first, second, Console())
 
 
 @app.command()
@@ -66,6 +91,17 @@ def plot(sweep: Sweep) -> None:
     from ptbench import plots, records, sweeps
 
     _say(plots.plot(records.load(sweep), sweeps.find(sweep)))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def search(sweep: Sweep, context: typer.Context) -> None:
+    """Search a sweep's space (its `search` node) by Optuna, and write the best to conf/tuned.
+
+    What follows the sweep is Hydra's, such as data.root=<folder>. A search cut off goes on.
+    """
+    from ptbench.search import search as searched
+
+    _say(searched(sweep, context.args))
 
 
 @app.command()
@@ -152,35 +188,6 @@ def _say(files: list[Path]) -> None:
         Console().print(f"wrote {os.path.relpath(file)}", highlight=False, soft_wrap=True)
 
 
-def _no_such_choice(error: Any) -> str | None:
-    """What to say of a method, task, model or sweep that has no file."""
-    group, _, name = str(error.missing_cfg_file).rpartition("/")
-    if not (group and error.options):
-        return None
-    hint = did_you_mean(name, error.options)
-    return f"{group}={name}: there is no such file in {group}; {hint} (`ptbench list {group}`)"
-
-
-def _no_such_key(error: BaseException) -> str | None:
-    """What to say of a key that the config does not have."""
-    cause = error.__cause__
-    key, node = getattr(cause, "full_key", None), getattr(cause, "parent_node", None)
-    if key is None or not isinstance(node, Mapping):
-        return None
-    known = [name for name in map(str, node) if not name.startswith("_")]
-    return f"{key}: no such setting; {did_you_mean(str(key).rpartition('.')[2], known)}"
-
-
-def _plain(error: BaseException) -> str:
-    """The message of an error and of what caused it, without frames."""
-    parts = [str(error)]
-    while (cause := error.__cause__ or error.__context__) is not None:
-        if str(cause) not in " ".join(parts):
-            parts.append(str(cause))
-        error = cause
-    return "\n".join(parts)
-
-
 def main() -> None:
     """Runs the command; a fault that the user can mend ends it with one message and status 1."""
     try:
@@ -190,7 +197,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _escaped(error: Exception) -> str:
+def _escaped(error: Exception | str) -> str:
     from rich.markup import escape
 
     return escape(str(error))

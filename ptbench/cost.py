@@ -22,6 +22,12 @@ def parameters(model: Adapted) -> dict[str, int]:
     }
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether it is what torch or Python raises where memory is short, on a CPU too."""
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or "can't allocate memory" in str(error)
+
+
 class PeakMemory:
     """The most memory in use since `start`, in bytes: the device's, or the process's on a CPU."""
 

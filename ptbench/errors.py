@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class PtbenchError(Exception):
@@ -33,3 +34,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = get_close_matches(word, known, n=1)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+
+
+class Pruned(PtbenchError):
+    """A cell that a search ended early; `curve` is as far as it came, a dict an evaluation."""
+
+    def __init__(self, said: str, curve: list[dict[str, Any]]):
+        super().__init__(said)
+        self.curve = curve

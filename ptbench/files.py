@@ -133,3 +133,14 @@ def write_jsonl(file: Path, rows: Iterable[Row]) -> int:
     finally:
         draft.unlink(missing_ok=True)
     return written
+
+
+def lines(file: Path, key: str) -> tuple[str, ...]:
+    """The lines of a text that hold anything. Raises DataError naming the setting."""
+    try:
+        found = tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{key}={file}: cannot be read ({error}); name a text file") from error
+    if not any(found):
+        raise DataError(f"{key}={file}: is empty; name a file with one word a line")
+    return tuple(filter(None, found))

@@ -1,7 +1,8 @@
 """A method: how a pretrained backbone is adapted to a task."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -95,15 +96,26 @@ class Adapted(nn.Module):
         }
 
 
-def forward(models: Sequence[Adapted], batches: Sequence[Batch]) -> list[Tensor]:
-    """Logits of several adapted models of one backbone, by one pass through it."""
+def forward(
+    models: Sequence[Adapted],
+    batches: Sequence[Batch],
+    own: Sequence[Callable[[], AbstractContextManager[None]]] | None = None,
+) -> list[Tensor]:
+    """Logits of several adapted models of one backbone, by one pass through it.
+
+    Each model's prompt and head run inside what its `own` gives, such as its random numbers.
+    """
     backbone = models[0].backbone
-    inputs = [m.prompt(batch, backbone) for m, batch in zip(models, batches, strict=True)]
+    apart = [nullcontext] * len(models) if own is None else own
+    inputs, logits = [], []
+    for model, batch, alone in zip(models, batches, apart, strict=True):
+        with alone():
+            inputs.append(model.prompt(batch, backbone))
     hidden = backbone(stack(inputs)).split([len(batch.ids) for batch in batches])
-    return [
-        model.head(backbone, rows[:, : batch.places], batch)
-        for model, rows, batch in zip(models, hidden, batches, strict=True)
-    ]
+    for model, batch, rows, alone in zip(models, batches, hidden, apart, strict=True):
+        with alone():
+            logits.append(model.head(backbone, rows[:, : batch.places], batch))
+    return logits
 
 
 def respond(models: Sequence[Adapted], batches: Sequence[Batch]) -> list[list[Any]]:
@@ -138,6 +150,11 @@ class Method(ABC):
     def name(self) -> str:
         """What a table's row is called."""
         return self.title
+
+    @property
+    def trains_backbone(self) -> bool:
+        """Whether the backbone's own weights move, so that no other cell can share it."""
+        return False
 
     @abstractmethod
     def adapt(self, backbone: Backbone, kind: Kind) -> Adapted: ...

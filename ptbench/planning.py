@@ -51,10 +51,10 @@ class Planned:
 
 def of(name: str, overrides: Sequence[str] = ()) -> tuple[Sweep, list[Planned]]:
     """The sweep of that name with all its cells, as records and processes tell of them now."""
-    own = records.load(name)
-    sweep = narrowed(described(name, own), overrides)
+    own, training = records.load(name), records.training(name)
+    sweep = narrowed(described(name, [*own, *training]), overrides)
     others = [r for other in recorded() if other != name for r in records.load(other)]
-    return sweep, plan(own, sweep, others, records.training(name))
+    return sweep, plan(own, sweep, others, training)
 
 
 def described(name: str, own: Sequence[Stored]) -> Sweep:

@@ -112,9 +112,9 @@ def _lines(
         column = summed.columns[summed.sweep.axes["task"].index(panel.task)]
         dress(axes)
         axes.set_ylabel(f"{column.metric}, {column.split} split (points)")
-        floor_line(axes, column.floor)
         for (method, others), points in lines(panel).items():
             _line(axes, points, look(method, others))
+        _floor(axes, column.floor)
 
     title = dict(titles(summed))
     keys = []
@@ -124,6 +124,15 @@ def _lines(
     keys.append(Line2D([], [], label="majority floor", **FLOOR))
     said = f"{summed.sweep.name}: score over {what} ({spread(summed)})"
     return layout(summed, said, draw, keys, models)
+
+
+def _floor(axes: Axes, floor: float | None) -> None:
+    """The majority class's score: a line, or words where a line would press the others together."""
+    low, high = axes.get_ylim()
+    if floor is None or floor >= low - (high - low):
+        return floor_line(axes, floor)
+    said = f"majority floor {floor:.1f}, far below"
+    axes.text(0.02, 0.03, said, color=FLOOR["color"], transform=axes.transAxes, fontsize=8)
 
 
 def _line(axes: Axes, points: Points, look: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Where a record comes from, said without naming a machine, a user or a folder."""
 
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ PACKAGES = ("accelerate", "datasets", "numpy", "tokenizers", "torch", "transform
 def portable(config: DictConfig) -> dict[str, Any]:
     """The resolved config without what only this machine knows."""
     resolved: Any = OmegaConf.to_container(config, resolve=True)
-    for node in ("hydra", "tracking", "rerun", "save", "predictions"):
+    for node in ("hydra", "tracking", "rerun", "save", "predictions", "fuse"):
         resolved.pop(node, None)
     if resolved["data"]["root"] is not None:
         resolved["data"]["root"] = "local"
@@ -46,11 +47,13 @@ def nameless(text: str, root: str | None) -> str:
 
 
 def command() -> str:
-    """The line that asked for the cell that Hydra has at hand, without a folder's name."""
+    """The line that asked for the cell at hand, as a shell takes it, but without any folder."""
     overrides = [
-        f"{key}=<folder>" if key.endswith("data.root") or value.startswith(("/", "~")) else whole
+        f"{key}=<folder>"
+        if key.endswith("data.root") or value.strip("'\"").startswith(("/", "~"))
+        else shlex.quote(whole)
         for whole in HydraConfig.get().overrides.task
-        for key, _, value in [whole.replace("'", "").replace('"', "").partition("=")]
+        for key, _, value in [whole.partition("=")]
     ]
     return " ".join(["ptbench run", *overrides])
 

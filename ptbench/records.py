@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ptbench.errors import PtbenchError
+from ptbench.errors import Diverged, Pruned, PtbenchError
 from ptbench.paths import RECORDS, RUNS
 from ptbench.upgrades import VERSION, upgraded
 
@@ -156,3 +156,16 @@ def write(file: Path, record: Mapping[str, Any]) -> None:
 
 def _draft(file: Path) -> Path:
     return file.with_suffix(".json.tmp")
+
+
+def status_of(error: BaseException) -> str:
+    """What a record says of what went wrong."""
+    from ptbench.cost import out_of_memory
+
+    if isinstance(error, Pruned):
+        return "pruned"
+    if isinstance(error, Diverged):
+        return "diverged"
+    if out_of_memory(error):
+        return "oom"
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"

@@ -1,5 +1,6 @@
 """The subcommands that deal with records; what is heavy is imported by what needs it."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,30 @@ def status(
         watching.show(sweep, overrides or [], Console(), once)
     except KeyboardInterrupt:
         return
+
+
+@app.command()
+def rerun(
+    sweep: Sweep,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="An axis chooses cells (task=trec); the rest is Hydra's (data.root=...)."
+        ),
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="The cells that failed.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="All that have a record.")] = False,
+) -> None:
+    """Run cells of a sweep again with the overrides that their records tell.
+
+    Exit 1 where one fails again.
+    """
+    from ptbench import rerun as again
+
+    lines = again.lines(sweep, overrides or [], failed, all_)
+    for line in lines:
+        _say(f"ptbench run {shlex.join(line)}")
+    raise typer.Exit(bool(again.run(lines)))
 
 
 @app.command()

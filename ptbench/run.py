@@ -3,7 +3,7 @@
 import logging
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from ptbench import predictions, records
 from ptbench.another import another
-from ptbench.errors import ConfigError, Diverged, PtbenchError
+from ptbench.errors import ConfigError, Pruned, PtbenchError
 from ptbench.paths import CONF, PREDICTIONS, ROOT, RUNS
 from ptbench.provenance import command, nameless, portable, provenance
 
 LOGGER = logging.getLogger(__name__)
+Report = Callable[[Any], None]  # of a train.Point; that module would load torch
 # which config nodes decide a result, and the cell's parts that are built from them
 DECIDING = {name: name for name in ("method", "task", "model", "protocol")} | {"train": "training"}
 ROWS = ("train_rows", "train_split", "eval_rows")  # what decides of data beside their identity
@@ -29,8 +30,13 @@ OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(config: DictConfig) -> None:
     """Runs one cell, unless its record is there or another process is at it."""
+    planned = plan(config)
+    if config.fuse != "off":
+        from ptbench.fuse import QUEUE
+
+        return QUEUE.add(planned)
     try:
-        run(plan(config))
+        run(planned)
     except records.Busy as busy:
         LOGGER.info("%s; skipped", busy)
 
@@ -93,10 +99,14 @@ def _plan_start(config: DictConfig, task: str) -> Plan:
     )
 
 
-def run(plan: Plan, as_start: bool = False) -> None:
+def run(
+    plan: Plan, as_start: bool = False, company: Any = None, report: Report | None = None
+) -> None:
     """Trains a planned cell, unless it is done; one that others start from keeps its weights.
 
+    `company` is with whom it shares its passes, None: nobody.
     `as_start`: waits for a process that is at it, and trains anew where the weights are gone.
+    `report` is told each evaluation, and may end the cell there by raising Pruned.
     """
     config = plan.config
     with records.claimed(plan.file, wait=as_start):
@@ -106,7 +116,7 @@ def run(plan: Plan, as_start: bool = False) -> None:
             return
         records.reserve(plan.file)
         with records.announced(plan.file, plan.head), _recorded(plan) as record:
-            model = _train(plan, record)
+            model = _train(plan, record, company, report)
         scores = next(iter(record["scores"].values()))
         LOGGER.info("%s: %s", plan.name, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
         if config.save or plan.cell.task.members:
@@ -169,10 +179,11 @@ def build_cell(config: DictConfig) -> Any:
     )
 
 
-def _train(plan: Plan, record: dict[str, Any]) -> Any:
+def _train(plan: Plan, record: dict[str, Any], company: Any, report: Report | None) -> Any:
     """Fills the record from a training run; gives the trained model."""
     from ptbench.build import build
     from ptbench.cell import train
+    from ptbench.company import ALONE
     from ptbench.tracking import RunInfo, Tracking
     from ptbench.watch import Watch
 
@@ -182,8 +193,8 @@ def _train(plan: Plan, record: dict[str, Any]) -> Any:
     tags = tuple(str(names[key]) for key in ("task", "model", "method"))
     info = RunInfo(record["hash"], plan.name, plan.config.sweep, tags, record["config"])
     with tracking.start(info) as log:
-        with Watch(plan.name, log) as watch:
-            result = train(plan.cell, watch.begin, start)
+        with Watch(plan.name, log, report, quiet=company is not None) as watch:
+            result = train(plan.cell, watch.begin, start, company or ALONE)
         record |= result.facts
         split, scores = next(iter(record["scores"].items()))
         log.summary(**{f"{split}/{k}": v for k, v in scores.items()}, **record["cost"])
@@ -215,7 +226,9 @@ def _recorded(plan: Plan) -> Iterator[dict[str, Any]]:
     try:
         yield record
     except BaseException as error:
-        record["status"] = _status(error)
+        record["status"] = records.status_of(error)
+        if isinstance(error, Pruned):
+            record["curve"] = error.curve
         short = isinstance(error, PtbenchError | KeyboardInterrupt)
         said = str(error) or type(error).__name__
         record["error"] = nameless(said if short else traceback.format_exc(), plan.config.data.root)
@@ -233,13 +246,3 @@ def _recorded(plan: Plan) -> Iterator[dict[str, Any]]:
             records.release(file)  # a rerun that fails leaves the result that was there
         else:
             records.write(file, record)
-
-
-def _status(error: BaseException) -> str:
-    import torch
-
-    if isinstance(error, Diverged):
-        return "diverged"
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return "oom"
-    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"

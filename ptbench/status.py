@@ -57,9 +57,10 @@ def _views(name: str, overrides: Sequence[str]) -> Iterator[tuple[RenderableType
     watched = Watched(name)
     others = [r for other in planning.recorded() if other != name for r in records.load(other)]
     while True:
+        training = records.training(name)  # first, or a cell that ends now would be in neither
         own = watched.read()
-        sweep = planning.narrowed(planning.described(name, own), overrides)
-        cells = planning.plan(own, sweep, others, records.training(name))
+        sweep = planning.narrowed(planning.described(name, [*own, *training]), overrides)
+        cells = planning.plan(own, sweep, others, training)
         states = {cell.state for cell in cells}
         yield view(name, cells, time.time()), states <= {State.done, State.failed}
 

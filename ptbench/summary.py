@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from ptbench.separable import LEVEL, Separation, separation
+from ptbench.paper import Figure, Reference, reference
+from ptbench.separable import LEVEL, separation
 from ptbench.sweeps import (
     Place,
     Stored,
@@ -31,6 +32,7 @@ class Entry:
     total: float | None  # parameters
     grid: dict[str, str]  # the method's place in the grid: prompt, encoder, head, backbone
     p: float | None = None  # that it differs from the best of its column and model; None: untested
+    paper: Figure | None = None
 
     @property
     def mean(self) -> float | None:
@@ -41,6 +43,12 @@ class Entry:
     def deviation(self) -> float | None:
         """Sample standard deviation over the seeds, in points; None below two."""
         return stdev(self.values) if len(self.values) > 1 else None
+
+    @property
+    def difference(self) -> float | None:
+        """From the paper's value, in points."""
+        known = self.paper.points if self.paper else None
+        return None if known is None or self.mean is None else self.mean - known
 
     @property
     def inseparable(self) -> bool:
@@ -90,6 +98,11 @@ class Row:
         """The method's title with its setting."""
         return f"{self.title}, {self.setting}" if self.setting else self.title
 
+    @property
+    def told(self) -> str:
+        """The method's name with its setting."""
+        return f"{self.method} ({self.setting})" if self.setting else self.method
+
 
 @dataclass(frozen=True)
 class Table:
@@ -101,11 +114,29 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     untested: tuple[tuple[str, str], ...] = ()  # tasks and models, where others are tested
+    reference: Reference | None = None  # the paper's table that the sweep names
 
     @property
     def tested(self) -> bool:
         """Whether any methods are compared by a test."""
         return any(entry.p is not None for row in self.rows for entry in row.entries)
+
+    @property
+    def beside(self) -> bool:
+        """Whether the paper's figures stand beside ours: not if it has none of these backbones."""
+        return self.reference is not None and self.reference.covers(self.sweep.axes["model"])
+
+    @property
+    def lacking(self) -> list[tuple[str, str, str, str]]:
+        """Task, model, method and metric of each entry that has a score and no paper's value."""
+        if not self.reference or not self.beside:
+            return []
+        return [
+            (column.task, self.reference.backbone or row.model, row.told, column.metric)
+            for row in self.rows
+            for column, entry in zip(self.columns, row.entries, strict=True)
+            if entry.paper is None and entry.values
+        ]
 
     @property
     def seeds(self) -> int:
@@ -127,31 +158,39 @@ def table(records: Sequence[Stored], sweep: Sweep | None) -> Table:
     sweep = sweep or observed(records)
     places = gather(records, sweep)
     shown = [record for group in places.values() for record in group]
-    separated = separation(places)
+    columns = {task: _column(task, shown) for task in sweep.axes["task"]}
+    separated, paper = separation(places), reference(sweep)
+    entries = {
+        place: _entry(
+            group,
+            separated.p.get(place),
+            paper.figure(place, columns[place.task].metric) if paper else None,
+        )
+        for place, group in places.items()
+    }
     return Table(
         sweep,
         _only((r["config"]["protocol"]["name"] for r in shown), "protocol", sweep.name),
-        tuple(_column(task, shown) for task in sweep.axes["task"]),
-        _rows(places, sweep, titles(shown, sweep), separated),
+        tuple(columns.values()),
+        _rows(entries, sweep, titles(shown, sweep)),
         _notes(shown, left_out=len(records) - len(shown)),
         separated.untested,
+        paper,
     )
 
 
-def _rows(
-    places: dict[Place, list[Stored]], sweep: Sweep, title: dict[str, str], separated: Separation
-) -> tuple[Row, ...]:
+def _rows(entries: dict[Place, Entry], sweep: Sweep, title: dict[str, str]) -> tuple[Row, ...]:
     rows: dict[tuple[str, str, str], list[Entry]] = {}
-    for place, group in places.items():
+    for place, entry in entries.items():
         key = (place.model, place.method, setting_text(sweep, place))
-        rows.setdefault(key, []).append(_entry(group, separated.p.get(place)))
+        rows.setdefault(key, []).append(entry)
     return tuple(
-        Row(model, method, title[method], setting, tuple(entries))
-        for (model, method, setting), entries in rows.items()
+        Row(model, method, title[method], setting, tuple(found))
+        for (model, method, setting), found in rows.items()
     )
 
 
-def _entry(group: Sequence[Stored], p: float | None) -> Entry:
+def _entry(group: Sequence[Stored], p: float | None, paper: Figure | None) -> Entry:
     done = [record for record in group if record["status"] == "done"]
     finished = {record["cell"]["seed"] for record in done}
     # A seed that failed and has finished under a mended configuration since is no failure.
@@ -164,6 +203,7 @@ def _entry(group: Sequence[Stored], p: float | None) -> Entry:
         fmean(cost["total_parameters"] for cost in costs) if costs else None,
         next((dict(r["adaptation"]) for r in [*done, *group] if r.get("adaptation")), {}),
         p,
+        paper,
     )
 
 
@@ -195,7 +235,10 @@ def _notes(shown: Sequence[Stored], left_out: int) -> tuple[str, ...]:
     dirty = sum(bool(record["provenance"]["dirty"]) for record in shown)
     notes = [f"Records of commit {', '.join(commits)}."]
     if dirty:
-        notes.append(f"Made from a tree with uncommitted changes: {dirty} of {len(shown)} records.")
+        notes.append(
+            f"Made from a tree with uncommitted changes: {dirty} of {len(shown)} records; commit "
+            "the changes and run these cells again (rerun=true)."
+        )
     if left_out:
         notes.append(f"Records outside the sweep's axes, not shown: {left_out}.")
     return tuple(notes)

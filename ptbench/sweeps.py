@@ -48,6 +48,7 @@ class Sweep:
     name: str
     description: str
     axes: dict[str, tuple[str, ...]]
+    paper: str | None = None  # the table beside it, `<paper>/<table>`; no heir has its sweep's
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -70,7 +71,9 @@ def read(name: str, folder: Path = SWEEPS) -> Sweep:
     axes = {key: values_of(key, text) for key, text in _params(name, folder).items()}
     if missing := [axis for axis in CELL if axis not in axes]:
         raise SweepError(f"sweeps/{name}.yaml: add {', '.join(missing)} to hydra.sweeper.params")
-    return Sweep(name, description(folder / f"{name}.yaml").rstrip("."), axes)
+    file = folder / f"{name}.yaml"
+    paper = OmegaConf.select(OmegaConf.load(file), "paper")
+    return Sweep(name, description(file).rstrip("."), axes, paper)
 
 
 def find(name: str, folder: Path = SWEEPS) -> Sweep | None:

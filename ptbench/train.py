@@ -1,224 +1,128 @@
 """The one training loop: jobs that share a backbone, a single run being a list of one."""
 
-import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Any, Protocol, runtime_checkable
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch import Tensor
 
-from ptbench.batches import Shuffled, by_length
+from ptbench.cost import out_of_memory
 from ptbench.errors import Diverged
-from ptbench.inputs import IGNORE, Batch
-from ptbench.kinds import Features
-from ptbench.method import Adapted, forward, respond
-from ptbench.optimisation import Training, optimizer, scheduler
-from ptbench.templates import Encoder
+from ptbench.job import Job, MicroBatch, Observer, Part, Point, Silent, predict
+from ptbench.method import forward
 
-REPORT_EVERY = 10  # steps between looks at the loss, since a look waits for the device
+__all__ = ["Job", "Observer", "Part", "Point", "Silent", "fit", "predict"]
 
-
-@dataclass(frozen=True)
-class Point:
-    """One evaluation: the mean loss since the last, and the main score on the selection split."""
-
-    step: int
-    epoch: float
-    loss: float
-    score: float
+Present = list[tuple[Job, MicroBatch]]
 
 
-@runtime_checkable
-class Observer(Protocol):
-    """Who is told how a job goes."""
-
-    def stepped(self, step: int, loss: float) -> None: ...
-
-    def evaluated(self, point: Point) -> None: ...
-
-
-class Silent:
-    """An observer that looks away."""
-
-    def stepped(self, step: int, loss: float) -> None: ...
-
-    def evaluated(self, point: Point) -> None: ...
-
-
-@dataclass(frozen=True)
-class Part:
-    """Encoded examples with what their predictions are scored against.
-
-    `left_out` counts those that the backbone's vocabulary cannot answer.
-    """
-
-    features: list[Features]
-    references: list[Any]
-    left_out: int = 0
-
-
-@dataclass(frozen=True)
-class MicroBatch:
-    """A part of a batch, with the factor that makes the sum of the parts' losses a mean."""
-
-    batch: Batch
-    factor: float
-
-
-class Job:
-    """One model's way through its training data: its optimiser, schedule, order and best state."""
-
-    def __init__(
-        self,
-        model: Adapted,
-        encoder: Encoder,
-        train: Part,
-        select: Part,
-        training: Training,
-        seed: int,
-        accelerator: Accelerator,
-    ):
-        model.prompt.start(model.backbone)
-        self.model, self.encoder, self.select, self.training = model, encoder, select, training
-        self.accelerator = accelerator
-        self.observer: Observer = Silent()
-        self.loader = _loader(model, encoder, train.features, training, seed)
-        self.steps_per_epoch = len(self.loader)
-        self.trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer: Any = accelerator.prepare(optimizer(model, training))
-        total = self.steps_per_epoch * training.epochs
-        self.schedule = scheduler(self.optimizer.optimizer, training, self.steps_per_epoch, total)
-        self.total_steps, self.step, self.finished = total, 0, False
-        self.train_seconds = 0.0
-        self.curve: list[Point] = []
-        self.best: Point | None = None
-        self.best_state: dict[str, Tensor] = {}
-        self._loss, self._counted = torch.zeros((), device=accelerator.device), 0
-        self._batches = self._endless()
-
-    def next_batch(self) -> list[MicroBatch]:
-        """The next batch in the parts in which it passes."""
-        parts = next(self._batches)
-        targets = sum(int((part.targets != IGNORE).sum()) for part in parts)
-        device = self.accelerator.device
-        return [MicroBatch(part.to(device), 1 / max(targets, 1)) for part in parts]
-
-    def _endless(self) -> Iterator[list[Batch]]:
-        while True:
-            yield from self.loader
-
-    def observe(self, loss: Tensor) -> None:
-        """Adds a part's loss to the mean that is reported."""
-        self._loss += loss.detach()
-
-    def update(self) -> None:
-        """One optimiser step on the gradients so far."""
-        nn.utils.clip_grad_norm_(self.trained, self.training.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.schedule.step()
-        self.step += 1
-        self._counted += 1
-
-    def look(self) -> None:
-        """Reports the loss now and then, and evaluates at an epoch's end."""
-        if self.step % REPORT_EVERY == 0:
-            self.observer.stepped(self.step, self._mean_loss())
-        if self.step % self.steps_per_epoch == 0:
-            self._end_epoch()
-
-    def _mean_loss(self) -> float:
-        loss = self._loss.item() / max(self._counted, 1)
-        if not math.isfinite(loss):
-            raise self._diverged(f"the loss is {loss}")
-        return loss
-
-    def _diverged(self, sign: str) -> Diverged:
-        return Diverged(
-            f"{sign} by step {self.step} of {self.total_steps}; lower train.learning_rate="
-            f"{self.training.learning_rate:g} or raise train.warmup={self.training.warmup:g}"
-        )
-
-    def _end_epoch(self) -> None:
-        loss = self._mean_loss()
-        if not all(bool(p.isfinite().all()) for p in self.trained):
-            raise self._diverged("a weight is no longer finite")
-        kind = self.model.kind
-        found = predict(self.model, self.encoder, self.select.features, self.training.batch_size)
-        score = kind.score(found, self.select.references)[kind.main_metric]
-        point = Point(self.step, self.step / self.steps_per_epoch, loss, score)
-        self.curve.append(point)
-        if self.best is None or score > self.best.score:
-            self.best, self.best_state = point, self.model.trained_state()
-        self.observer.evaluated(point)
-        self._loss.zero_()
-        self._counted = 0
-        waited = (self.step - self.best.step) / self.steps_per_epoch
-        patience = self.training.patience
-        exhausted = patience is not None and waited >= patience
-        self.finished = self.step >= self.total_steps or exhausted
-
-
-def fit(jobs: Sequence[Job], accelerator: Accelerator) -> None:
+def fit(jobs: Sequence[Job], accelerator: Accelerator, width: int | None = None) -> None:
     """Trains all jobs to their ends, each to the state of its best epoch.
 
-    Raises Diverged where a loss is not a number.
+    Several share a pass through a frozen backbone, `width` of them at a time (None: as many as is
+    fastest in the first step, where memory holds them). Each draws random numbers of its own, but
+    for the backbone's dropout; without that a job ends as it would have ended alone. One whose loss
+    is not a number, or that memory does not hold, leaves with its `failure`, and the others go on.
+    The failure of a single job is raised.
     """
+    for job in jobs:
+        job.shares = len(jobs) > 1
     while live := [job for job in jobs if not job.finished]:
         started = time.perf_counter()
-        for job in live:
-            job.model.train()
-        for parts in zip_longest(*(job.next_batch() for job in live)):
-            present = [(job, part) for job, part in zip(live, parts, strict=True) if part]
-            with accelerator.autocast():
-                logits = forward([job.model for job, _ in present], [p.batch for _, p in present])
-            losses = [
-                job.model.kind.loss(logit, part.batch) * part.factor
-                for logit, (job, part) in zip(logits, present, strict=True)
-            ]
-            accelerator.backward(torch.stack(losses).sum())
-            for loss, (job, _) in zip(losses, present, strict=True):
-                job.observe(loss)
-        for job in live:
-            job.update()
+        width = _step(live, width, accelerator)
         seconds = (time.perf_counter() - started) / len(live)
         for job in live:
             job.train_seconds += seconds
-            job.look()
+            _look(job)
     for job in jobs:
-        job.model.restore(job.best_state)
+        if job.failure is None:
+            job.model.restore(job.best_state)
+        elif not job.shares:
+            raise job.failure
 
 
-@torch.no_grad()
-def predict(
-    model: Adapted, encoder: Encoder, features: Sequence[Features], batch_size: int
-) -> list[Any]:
-    """Predictions in the order of the features, made in batches of like length."""
-    model.eval()
-    device = next(model.parameters()).device
-    found: list[Any] = [None] * len(features)
-    for places in by_length(features, batch_size):
-        some = [features[place] for place in places]
-        batch = model.kind.collate(some, encoder).to(device)
-        for place, prediction in zip(places, respond([model], [batch])[0], strict=True):
-            found[place] = prediction
-    return found
+def _step(jobs: Sequence[Job], width: int | None, accelerator: Accelerator) -> int | None:
+    """One step of each job, `width` of them a pass; how many pass at once from now on."""
+    for job in jobs:
+        job.model.train()
+    for parts in zip_longest(*(job.next_batch() for job in jobs)):
+        there = zip(jobs, parts, strict=True)
+        present = [(job, part) for job, part in there if part and not job.finished]
+        if width is None:
+            width = _fastest(present, accelerator)
+        width = _learn(present, width, accelerator)
+    for job in jobs:
+        if not job.finished:
+            job.update()
+    return width
 
 
-def _loader(
-    model: Adapted, encoder: Encoder, features: list[Features], training: Training, seed: int
-) -> DataLoader[Any]:
-    """Shuffled batches, each cut into the parts that pass one by one."""
+def _look(job: Job) -> None:
+    if job.failure is None:
+        try:
+            job.look()
+        except Diverged as error:
+            job.fail(error)
 
-    def collate(some: list[Features]) -> list[Batch]:
-        size = math.ceil(len(some) / training.accumulate)
-        parts = [some[i : i + size] for i in range(0, len(some), size)]
-        return [model.kind.collate(part, encoder) for part in parts]
 
-    batches = Shuffled(features, training.batch_size, seed)
-    return DataLoader(features, batch_sampler=batches, collate_fn=collate)  # pyright: ignore[reportArgumentType]
+def _fastest(present: Present, accelerator: Accelerator) -> int:
+    """How many jobs a pass make the most of a second: 1, 2, 4, ... or all; leaves no trace."""
+    before, state = [job.kept() for job, _ in present], torch.get_rng_state()
+    widths = [w for w in (1 << n for n in range(len(present).bit_length())) if w < len(present)]
+    seconds: dict[int, float] = {}
+    for width in [1, *widths, len(present)] if widths else []:  # the first warms up
+        started = time.perf_counter()
+        try:
+            for place in range(0, len(present), width):
+                _pass(present[place : place + width], accelerator)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            break
+        finally:
+            for (job, _), kept in zip(present, before, strict=True):
+                job.put_back(kept)
+            torch.set_rng_state(state)
+        seconds[width] = time.perf_counter() - started
+    return min(seconds, key=lambda width: seconds[width], default=len(present))
+
+
+def _learn(present: Present, width: int, accelerator: Accelerator) -> int:
+    """Adds the gradients of a part of each job's batch; half the width where memory is short."""
+    done = 0
+    while done < len(present):
+        some = present[done : done + width]
+        before = [job.kept() for job, _ in some] if len(some) > 1 else []
+        try:
+            losses = _pass(some, accelerator)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            if before:
+                for (job, _), kept in zip(some, before, strict=True):
+                    job.put_back(kept)
+                width = (len(some) + 1) // 2
+                continue
+            some[0][0].fail(error)
+        else:
+            for loss, (job, _) in zip(losses, some, strict=True):
+                job.observe(loss)
+                job.width = max(job.width, len(some))
+        done += len(some)
+    return width
+
+
+def _pass(present: Present, accelerator: Accelerator) -> list[Tensor]:
+    """One forward and one backward pass of all; their losses."""
+    jobs, parts = zip(*present, strict=True)
+    with accelerator.autocast():
+        batches = [part.batch for part in parts]
+        logits = forward([job.model for job in jobs], batches, [job.own for job in jobs])
+    losses = [
+        job.model.kind.loss(logit, part.batch) * part.factor
+        for logit, (job, part) in zip(logits, present, strict=True)
+    ]
+    accelerator.backward(torch.stack(losses).sum())
+    return [loss.detach() for loss in losses]

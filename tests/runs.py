@@ -174,3 +174,14 @@ def meet(folder: Path) -> None:
     (folder / f"here-{os.getpid()}").touch()
     while len(list(folder.glob("here-*"))) < 2:
         time.sleep(0.01)
+
+
+def rerun_failed(folder: Path) -> None:
+    """The command becomes `ptbench rerun bench --failed`, on the folder's own records."""
+    from ptbench import planning, sweeps
+
+    planning.RECORDS = folder / "records"
+    records.load = partial(records.load, folder=folder / "records")
+    sweeps.find = lambda _: None
+    kept = [word for word in sys.argv if word.startswith(("data.root=", "hydra."))]
+    sys.argv[1:] = ["rerun", "bench", "--failed", *kept]

@@ -31,6 +31,14 @@ def test_squad_v2_is_counted_as_the_official_script_counts_it() -> None:
     assert score((SquadV2,), found, gold) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("metric", [SquadV1, ReCoRD])
+def test_squad_v1_is_counted_as_torchmetrics_counts_it(metric: type[SquadV1]) -> None:
+    """But for the last row, where nothing is left to compare: it takes SQuAD 2.0's count there."""
+    gold, found = zip(*[row for row in ROWS[:-1] if row[0]], strict=True)
+    expected = {"exact": 1 / 7, "f1": 3.4 / 7}  # of torchmetrics 1.9.0
+    assert score((metric,), list(found), list(gold)) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("metric", [SquadV1, SquadV2, ReCoRD])
 @pytest.mark.parametrize(
     ("found", "gold", "exact", "f1"),

@@ -49,7 +49,7 @@ def test_what_is_as_it_should_be_has_no_fault(report) -> None:
     found = report()
     assert (found.records, found.tables, found.left_out) == (
         2,
-        ["pair.md", "pair.csv"],
+        ["pair.md", "pair.csv", "pair.tex"],
         ["other.md"],
     )
     assert (found.faults, found.notes) == ([], [])
@@ -77,7 +77,7 @@ def test_a_record_added_since_is_a_difference_in_all_forms(folder: Path, report)
         records.path_of("pair", record["cell"], record["hash"], folder / "records"), record
     )
     assert [fault.partition(",")[0] for fault in report().faults] == [
-        str(folder / "table" / name) for name in ("pair.md", "pair.csv")
+        str(folder / "table" / name) for name in ("pair.md", "pair.csv", "pair.tex")
     ]
 
 
@@ -114,6 +114,6 @@ def test_the_command_fails_where_there_is_a_fault(
     monkeypatch.setattr(checking, "check", report)
     sound = CliRunner().invoke(app, ["check"])
     assert sound.exit_code == 0
-    assert "2 tables as their 2 records have them; no sweep's table: other.md" in sound.output
+    assert "3 tables as their 2 records have them; no sweep's table: other.md" in sound.output
     files(folder)[0].write_text("")
     assert CliRunner().invoke(app, ["check"]).exit_code == 1

@@ -60,6 +60,11 @@ def test_the_guide_s_method_and_task_run_as_they_stand(checkout: Path) -> None:
     rows = [{"text": f"film {n}", "label": n % 2} for n in range(16)]
     for split in ("train", "test"):
         write_rows(checkout / "data" / "imdb" / f"{split}.jsonl", rows)
+    checked = ptbench(checkout, "data", "check", "imdb", "--root", "data").stdout
+    assert "fail imdb train: 16 rows, officially 25,000" in checked
+    shown = ptbench(checkout, "data", "show", "imdb", "--root", "data").stdout
+    assert "[CLS] film 1 [SEP]" in shown and "answer: pos" in shown
+
     cell = ("method=prompt_mlp", "task=imdb", "model=tiny", "train.epochs=1", "data.root=data")
     done = ptbench(checkout, "run", *cell)
     assert done.returncode == 0, done.stderr

@@ -123,3 +123,25 @@ def test_facts_that_no_token_answers_are_refused(tmp_path: Path) -> None:
 def test_a_manual_template_without_its_object_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"task.manual='\[X\] .'"):
         _ = built("task=lama", "task.manual='[X] .'", "model=tiny").task.asks
+
+
+def test_only_words_of_the_list_are_answered(backbone: Backbone, tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("x\nq\nzx\n")  # the last is two tokens
+    task = built(*LAMA, "model=tiny", f"task.vocabulary={words}").task
+    kind = task.asks.fitted(backbone)
+    encoder = Encoder(backbone.tokenizer, 32)
+    answers = {word: kind.fits({**ROW, "obj_label": word}, encoder) for word in ("x", "z", "zx")}
+    assert answers == {"x": True, "z": False, "zx": False}
+    batch = kind.collate([kind.encode(ROW, encoder, kind.template)], encoder)
+    logits = torch.zeros(1, len(backbone.tokenizer))
+    likely, allowed = backbone.tokenizer.convert_tokens_to_ids(["z", "q"])
+    logits[0, likely], logits[0, allowed] = 2.0, 1.0
+    assert kind.predict(logits, batch) == ["q"]
+    assert built(*LAMA, "model=tiny").task.asks.fitted(backbone).predict(logits, batch) == ["z"]
+
+
+def test_a_list_that_is_not_there_is_named(tmp_path: Path) -> None:
+    task = built(*LAMA, "model=tiny", f"task.vocabulary={tmp_path / 'none.txt'}").task
+    with pytest.raises(DataError, match=r"task\.vocabulary=.*none\.txt: cannot be read"):
+        _ = task.asks

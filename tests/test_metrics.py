@@ -2,10 +2,11 @@
 
 import math
 import random
+from typing import Any
 
 import pytest
 from seqeval.metrics import f1_score, precision_score, recall_score
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, matthews_corrcoef
 from sklearn.metrics import f1_score as class_f1
 
 from ptbench.kinds import Labelling, bio
@@ -57,11 +58,27 @@ def test_entities_are_counted_over_all_sentences() -> None:
     assert entity(found, gold)["precision"] == pytest.approx(2 / 4)  # not the mean of 1 and 1/3
 
 
-def test_agrees_with_seqeval_on_random_labels() -> None:
+def random_labels() -> tuple[list[list[str]], list[list[str]]]:
+    """References and predictions of 200 sentences, no BIO among them."""
     draw = random.Random(0)
     lengths = [draw.randint(1, 9) for _ in range(200)]
-    gold, found = ([draw.choices(NAMES.labels, k=n) for n in lengths] for _ in range(2))
+    return tuple([draw.choices(NAMES.labels, k=n) for n in lengths] for _ in range(2))  # pyright: ignore[reportReturnType]
+
+
+def test_agrees_with_conlleval_on_random_labels() -> None:
+    gold, found = random_labels()
+    right, in_found, in_gold = 172, 657, 650  # as conlleval 0.2 of PyPI counts them
     expected = {
+        "f1": 2 * right / (in_found + in_gold),
+        "precision": right / in_found,
+        "recall": right / in_gold,
+    }
+    assert entity(found, gold) == pytest.approx(expected)
+
+
+def test_agrees_with_seqeval_on_random_labels() -> None:
+    gold, found = random_labels()
+    expected: dict[str, Any] = {
         "f1": f1_score(gold, found),
         "precision": precision_score(gold, found),
         "recall": recall_score(gold, found),
@@ -94,9 +111,12 @@ def test_macro_f1_counts_a_class_never_found_as_zero() -> None:
 def test_agrees_with_sklearn_on_random_labels() -> None:
     draw = random.Random(0)
     gold, found = ([draw.randrange(3) for _ in range(300)] for _ in range(2))
-    scores = score((Accuracy, MacroF1), found, gold)
+    scores = score((Accuracy, MacroF1, MCC), found, gold)
     assert scores["accuracy"] == pytest.approx(accuracy_score(gold, found))
     assert scores["macro_f1"] == pytest.approx(class_f1(gold, found, average="macro"))
+    assert scores["mcc"] == pytest.approx(matthews_corrcoef(gold, found))
+    gold, found = [label % 2 for label in gold], [label % 2 for label in found]
+    assert score((PositiveF1,), found, gold)["f1"] == pytest.approx(class_f1(gold, found))
 
 
 def test_positive_f1_by_hand() -> None:

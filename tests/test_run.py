@@ -115,7 +115,7 @@ def test_the_record_of_a_failure_names_no_place_either(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(bench.data)
-    monkeypatch.setattr("ptbench.cell.fit", fail)
+    monkeypatch.setattr("ptbench.company.fit", fail)
     with pytest.raises(RuntimeError):
         bench.run()
     (bench.data / "sst2" / "validation.jsonl").unlink()
@@ -162,7 +162,7 @@ def test_a_cell_that_failed_is_trained_when_asked_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr("ptbench.cell.fit", fail)
+        broken.setattr("ptbench.company.fit", fail)
         with pytest.raises(RuntimeError):
             bench.run()
     assert bench.newest()["status"] == "failed"
@@ -171,7 +171,7 @@ def test_a_cell_that_failed_is_trained_when_asked_again(
 
 def test_a_rerun_that_fails_keeps_the_result(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     before = bench.run()
-    monkeypatch.setattr("ptbench.cell.fit", fail)
+    monkeypatch.setattr("ptbench.company.fit", fail)
     with pytest.raises(RuntimeError):
         bench.run("rerun=true")
     assert bench.records() == [before]

@@ -13,8 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ptbench import cell as cells
-from ptbench import records, sweeps
+from ptbench import company, records, sweeps
 from ptbench.checkpoints import save
 from ptbench.errors import ConfigError
 from ptbench.start import StartError
@@ -57,13 +56,13 @@ def weights(bench: Bench) -> Path:
 def beginnings(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Tensor]]:
     """What trains, of each job, as it was before the first step."""
     found: list[dict[str, Tensor]] = []
-    fit = cells.fit
+    fit = company.fit
 
     def watched(jobs: list[Job], accelerator: Any) -> None:
         found.extend(job.model.trained_state() for job in jobs)
         fit(jobs, accelerator)
 
-    monkeypatch.setattr(cells, "fit", watched)
+    monkeypatch.setattr(company, "fit", watched)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -131,18 +132,35 @@ def test_terminal_shows_scores_and_caption(records: list[dict[str, Any]], pair: 
     assert "Protocol fair" in text
 
 
-def test_write_leaves_both_files(
-    records: list[dict[str, Any]], pair: Sweep, tmp_path: Path
-) -> None:
+def test_write_leaves_all_files(records: list[dict[str, Any]], pair: Sweep, tmp_path: Path) -> None:
     paths = tables.write(tables.table(records, pair), tmp_path / "new")
-    assert [path.name for path in paths] == ["pair.md", "pair.csv"]
+    assert [path.name for path in paths] == ["pair.md", "pair.csv", "pair.tex"]
     assert paths[0].read_text(encoding="utf-8") == GOLDEN
+
+
+def test_latex_is_balanced_and_escaped(records: list[dict[str, Any]], pair: Sweep) -> None:
+    for one in records[:3]:
+        one["adaptation"]["title"] = "50 % & more_of {it} \\ #1"
+    table = tables.table(records, pair)
+    text = tables.to_latex(table)
+    bare = re.sub(r"\\[\\&%$#_{}]", "", text)
+    depth = 0
+    for character in bare:
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        assert depth >= 0
+    assert depth == 0
+    body = [line for line in bare.splitlines() if "&" in line]
+    assert len(body) == 2 + len(table.rows)
+    assert {line.count("&") for line in body} == {len(table.columns) + 2}
+    assert bare.count("$") % 2 == 0
+    assert r"50 \% \& more\_of \{it\} \textbackslash{} \#1 & \textbf{92.0 $\pm$ 2.0}" in text
+    assert [bare.count(f"\\{word}{{") for word in ("begin", "end")] == [2, 2]
 
 
 def test_caption_tells_of_dirty_trees_and_records_outside_the_sweep(pair: Sweep) -> None:
     dirty = record("red", "finetune", 0, 0.9, provenance={"commit": "f" * 40, "dirty": True})
     text = tables.to_markdown(tables.table([dirty, record("red", "finetune", 7, 0.1)], pair))
-    assert "uncommitted changes: 1 of 1 records" in text
+    assert "uncommitted changes: 1 of 1 records; commit the changes and run" in text
     assert "not shown: 1." in text
     assert "90.0 (n=1)" in text
 
@@ -187,6 +205,16 @@ def test_two_hashes_in_one_cell_are_refused(records: list[dict[str, Any]], pair:
     rival = record("red", "finetune", 1, 0.1, hash="ffffffff")
     with pytest.raises(SweepError, match=r"red/.*s1-00000001\.json .*s1-ffffffff\.json; .*delete"):
         tables.table([*records, rival], pair)
+
+
+def test_two_configs_in_one_cell_are_told_by_the_settings_that_differ(pair: Sweep) -> None:
+    rate = {"protocol": {"name": "fair"}, "sweep": "pair", "train": {"learning_rate": 1e-2}}
+    rivals = [
+        record("red", "finetune", 0, 0.9),
+        record("red", "finetune", 0, 0.8, hash="ffffffff", config=rate),
+    ]
+    with pytest.raises(SweepError, match=r"train\.learning_rate \(0\.001, 0\.01\): delete the out"):
+        tables.table(rivals, pair)
 
 
 def test_mixed_protocols_are_refused(records: list[dict[str, Any]], pair: Sweep) -> None:

@@ -1,6 +1,7 @@
 """The declarations in tasks/: what they score and what they make of a row."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,10 +167,19 @@ def test_fewglue_identity_changes_with_the_files_it_reads(tmp_path: Path) -> Non
     assert task.identity(Data(str(tmp_path), None)) != first
 
 
+LENGTHS = {"boolq": 256, "cb": 256, "copa": 96, "multirc": 512, "record": 512, "rte": 256} | {
+    "wic": 256,
+    "wsc": 128,
+}
+
+
 def test_fewglue_has_the_kind_of_each_task_and_refuses_others() -> None:
-    for name in ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc"):
-        task = built("model=tiny", "task=fewglue", f"task.name={name}").task
+    for name, length in LENGTHS.items():
+        file = "fewglue" if name == "boolq" else f"fewglue_{name}"
+        task = chosen("task", file, Task)
         assert task.asks == chosen("task", name, Task).asks
+        named = built("model=tiny", "task=fewglue", f"task.name={name}").task
+        assert task == replace(named, max_length=length)
     with pytest.raises(ConfigError, match=r"task\.name=sst2: known: boolq"):
         built("model=tiny", "task=fewglue", "task.name=sst2")
 

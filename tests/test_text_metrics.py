@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
+import sacrebleu
 
 from ptbench import metrics
 from ptbench.errors import DataError
@@ -63,6 +64,16 @@ def test_agrees_with_the_scorers_of_e2e(texts: str) -> None:
     scores = score((UncasedBLEU, NIST, CaptionROUGE, CIDEr), FOUND, gold)
     expected = {"bleu_uncased": bleu, "nist": nist, "rougeL_captions": rouge, "cider": cider / 10}
     assert scores == pytest.approx(expected, rel=1e-12)
+
+
+def test_agrees_with_sacrebleu_called_plainly() -> None:
+    streams = [[texts[0] for texts in GOLD]]
+    expected = {
+        "bleu": sacrebleu.corpus_bleu(FOUND, streams).score / 100,
+        "chrf": sacrebleu.corpus_chrf(FOUND, streams).score / 100,
+        "ter": sacrebleu.corpus_ter(FOUND, streams).score / 100,
+    }
+    assert score((BLEU, ChrF, TER), FOUND, EVEN) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

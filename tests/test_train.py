@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from ptbench import train
+from ptbench import job as jobs_of
 from ptbench.backbones import Backbone
 from ptbench.build import build
 from ptbench.encoders import LSTM, Table
@@ -217,7 +217,7 @@ def test_the_best_epoch_is_kept_and_patience_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     states: list[dict[str, Tensor]] = []
-    monkeypatch.setattr(train, "predict", scripted(scores, states))
+    monkeypatch.setattr(jobs_of, "predict", scripted(scores, states))
     task = tasks["classification"]
     run = job(adapted(backbone, task.kind), task, patience=patience)
     fit([run], run.accelerator)

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ptbench.backbones import Backbone
@@ -18,7 +19,9 @@ from ptbench.templates import Encoder
 
 @dataclass(frozen=True)
 class Fact(Kind):
-    """One token that the LM head expects at the `[MASK]`, from the whole vocabulary.
+    """One token that the LM head expects at the `[MASK]`, from the whole vocabulary or a list.
+
+    Of `vocabulary` those words are answered that are one token; the loss is over all tokens.
 
     A decoder reads what stands before the mask, or its own pattern, and answers behind its last
     token. (In P-tuning v1's LAMA code GPT's loss and hits are read one place apart; here both are
@@ -30,9 +33,14 @@ class Fact(Kind):
     main_metric: str = "p_at_1"
     decoder_pattern: str = field(default="", kw_only=True)
     encoder: Encoder | None = field(default=None, kw_only=True)
+    vocabulary: tuple[str, ...] = field(default=(), kw_only=True)
+    allowed: frozenset[int] = field(default=frozenset(), kw_only=True)
 
     def fitted(self, backbone: Backbone) -> "Fact":
-        kind = replace(self, encoder=Encoder(backbone.tokenizer, 0))
+        encoder = Encoder(backbone.tokenizer, 0)
+        pieces = (encoder.pieces(word, spaced=True) for word in self.vocabulary)
+        single = frozenset(ids[0] for ids in pieces if len(ids) == 1 and ids != [encoder.unknown])
+        kind = replace(self, encoder=encoder, allowed=single)
         if backbone.fills_masks:
             return kind
         return replace(kind, text=self.text.split("[MASK]")[0], pattern=self.decoder_pattern)
@@ -42,7 +50,8 @@ class Fact(Kind):
 
     def fits(self, example: Example, encoder: Encoder) -> bool:
         ids = encoder.pieces(example[self.target], spaced=True)
-        return len(ids) == 1 and ids != [encoder.unknown]
+        known = len(ids) == 1 and ids != [encoder.unknown]
+        return known and (not self.vocabulary or ids[0] in self.allowed)
 
     def encode(self, example: Example, encoder: Encoder, template: Template) -> Features:
         encoded = encoder.lay_out(template, {name: example[name] for name in template.fields})
@@ -67,6 +76,10 @@ class Fact(Kind):
         return VerbalizerHead(backbone, list(range(backbone.words.num_embeddings)))
 
     def predict(self, logits: Tensor, batch: Batch) -> list[str]:
+        if self.vocabulary:
+            wrong = torch.ones(logits.shape[-1], dtype=torch.bool, device=logits.device)
+            wrong[sorted(self.allowed)] = False
+            logits = logits.masked_fill(wrong, -torch.inf)
         return [self._word([found]) for found in logits.argmax(-1).tolist()]
 
     def constant(self, references: list[Any]) -> list[str]:

@@ -1,0 +1,63 @@
+"""Cells that share their passes by `fuse=`: records as if each had trained alone."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ptbench.errors import ConfigError
+from tests.runs import Bench, composed
+
+CELLS = ("-m", "method=ptuning_v2,prompt_tuning,linear_probe,finetune", "seed=0,1")
+STILL = ("method.backbone_dropout=false", "train.epochs=3")
+
+
+def by_hash(bench: Bench) -> dict[str, Any]:
+    return {record["hash"]: record for record in bench.records()}
+
+
+def test_fused_cells_have_the_records_that_they_have_alone(tmp_path: Path) -> None:
+    fused, apart = Bench(tmp_path / "fused"), Bench(tmp_path / "apart")
+    assert fused.command(*CELLS, *STILL, "fuse=8") == 0, fused.log()
+    assert apart.command(*CELLS, *STILL) == 0, apart.log()
+    found, expected = by_hash(fused), by_hash(apart)
+    assert set(found) == set(expected)
+    assert len(found) == 8
+    for hash8, record in found.items():
+        alone = expected[hash8]
+        method, seed = record["cell"]["method"], record["cell"]["seed"]
+        assert record["status"] == alone["status"] == "done"
+        assert record["scores"] == alone["scores"]
+        for here, there in zip(record["curve"], alone["curve"], strict=True):
+            assert here == {**there, "loss": pytest.approx(there["loss"], abs=1e-4)}
+        beside = {h for h, r in found.items() if r["cell"]["seed"] == seed and "fused" in r}
+        # tiny draws its weights by the seed, so that other seeds have another backbone
+        assert ("fused" in record) is (method != "finetune")
+        if method != "finetune":
+            assert set(record["fused"]["with"]) == beside - {hash8}
+            assert record["fused"]["jobs_per_pass"] == 3
+    assert fused.command(*CELLS, *STILL, "fuse=auto") == 0
+    assert fused.log().count("done before, skipped") == 8
+
+
+def test_a_cell_that_diverges_is_recorded_and_the_others_finish(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    rates = ("-m", "train.learning_rate=1e-2,1e30,1e-3", "train.epochs=2")
+    assert bench.command(*rates, "fuse=auto") == 1
+    status = {r["config"]["train"]["learning_rate"]: r["status"] for r in bench.records()}
+    assert status == {1e-2: "done", 1e30: "diverged", 1e-3: "done"}
+    assert "1 of 3 cells failed" in bench.log()
+
+
+@pytest.mark.parametrize("asked", ["fuse=0", "fuse=all", "fuse=true"])
+def test_a_width_that_is_none_is_told(asked: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"a number of cells, auto, or off"):
+        Bench(tmp_path).run(asked)
+
+
+def test_another_launcher_is_refused() -> None:
+    config = composed("fuse=2", "hydra/launcher=joblib")
+    from ptbench.run import main
+
+    with pytest.raises(ConfigError, match=r"add hydra/launcher=basic"):
+        main(config)
