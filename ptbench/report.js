@@ -114,7 +114,8 @@ function detailed(row, width) {
 }
 
 function pairs(values) {
-  const lines = Object.entries(values).map(([key, value]) => make("div", {}, make("dt", {}, key), make("dd", {}, value)));
+  const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+  const lines = Object.entries(values).map(([key, value]) => make("div", {}, make("dt", {}, key), make("dd", {}, text(value))));
   return make("dl", {}, ...(lines.length ? lines : ["none"]));
 }
 

@@ -1,22 +1,26 @@
 """A sweep's report: one HTML page that holds all it shows, opens offline, sorts and filters."""
 
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ptbench import plots
+from ptbench.across import across
 from ptbench.errors import PtbenchError
-from ptbench.figures import LOOK
-from ptbench.layout import Cell, caption, main, methods, numbers
+from ptbench.layout import (
+    Cell,
+    Lines,
+    caption,
+    main,
+    methods,
+    numbers,
+    over_tasks,
+    over_tasks_caption,
+)
 from ptbench.paths import REPORTS
+from ptbench.report_figures import inline, shown
 from ptbench.summary import Table
 from ptbench.sweeps import Place, Stored, Sweep, gather, score, setting_text
 from ptbench.tables import table
@@ -28,11 +32,8 @@ END = [
     *((name, True) for name in ("score", "steps", "seconds", "peak MB")),
     ("commit", False),
 ]  # columns of the cells, and whether they hold numbers
-MANY = 1000  # records, above which a page draws no more than PANELS panels: each takes 0.2 s
-PANELS = 12
 TOLD = ("cell", "seed")  # of the config: a cell's row says them
-# Of a cell: what the page shows without opening it.
-LISTED = {"hash", "name", "status", "row", "lost"}
+LISTED = {"hash", "name", "status", "row", "lost"}  # of a cell: what is seen without opening it
 
 
 class Pieces(NamedTuple):
@@ -82,11 +83,14 @@ def page(records: Sequence[Stored], summed: Table) -> str:
     return _template().render(
         summed=summed,
         scores=scores,
+        over_tasks=[
+            (o.model, _texts(over_tasks(o)), over_tasks_caption(o)) for o in across(summed)
+        ],
         seeds=[_seeds(row.entries) for row in summed.rows],
         failures=[cell for cell in cells if cell["lost"]],
         missing=_missing(places, summed),
-        drawn=(drawn := _drawn(places, summed.sweep)),
-        plots=_plots(records, drawn),
+        drawn=(drawn := shown(places, summed.sweep)),
+        plots=inline(records, drawn),
         columns={"scores": _columns(scores), "cells": [*PLACE, *varied, *END]},
         cells=cells,
         details={cell["hash"]: {k: cell[k] for k in cell.keys() - LISTED} for cell in cells},
@@ -97,8 +101,12 @@ def page(records: Sequence[Stored], summed: Table) -> str:
 
 
 def _pieces(summed: Table) -> Pieces:
-    lines, grid = ([[_text(c) for c in line] for line in f(summed)] for f in (main, methods))
+    lines, grid = _texts(main(summed)), _texts(methods(summed))
     return Pieces(lines, numbers(summed), grid, caption(summed))
+
+
+def _texts(lines: Lines) -> list[list[str]]:
+    return [[_text(cell) for cell in line] for line in lines]
 
 
 def _text(cell: Cell) -> str:
@@ -173,27 +181,26 @@ def _details(record: Stored) -> dict[str, Any]:
     }
 
 
-def _flat(value: Mapping[str, Any], above: str = "") -> dict[str, str]:
-    """The leaves of nested settings, each as text under its dotted key."""
-    found: dict[str, str] = {}
+def _flat(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """The leaves of nested settings, each under its dotted key."""
+    found: dict[str, Any] = {}
     for key, inner in value.items():
         if isinstance(inner, Mapping) and inner:
             found |= _flat(inner, f"{above}{key}.")
         else:
-            said = inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False)
-            found[f"{above}{key}"] = said
+            found[f"{above}{key}"] = inner
     return found
 
 
-def _short(number: str) -> str:
-    """A measured value to six digits, where it has more of them behind its point."""
-    return f"{float(number):.6g}" if re.fullmatch(r"-?\d+\.\d{4,}", number) else number
+def _short(value: Any) -> Any:
+    """A measured value, to six digits."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def _shared(each: Sequence[Mapping[str, str]]) -> dict[str, str]:
+def _shared(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What all say alike."""
     first, *others = each
-    return {k: v for k, v in first.items() if all(other.get(k) == v for other in others)}
+    return {k: v for k, v in first.items() if all(k in other and other[k] == v for other in others)}
 
 
 def _columns(scores: Pieces) -> list[tuple[str, bool]]:
@@ -211,35 +218,3 @@ def _missing(places: Mapping[Place, Sequence[Stored]], summed: Table) -> int:
     """How many of the sweep's cells have no record at all."""
     tried = sum(len({r["cell"]["seed"] for r in group}) for group in places.values())
     return len(places) * summed.seeds - tried
-
-
-def _drawn(places: Mapping[Place, Sequence[Stored]], sweep: Sweep) -> Sweep:
-    """The sweep, or of one with very many records the first tasks and models that have any."""
-    if sum(map(len, places.values())) <= MANY:
-        return sweep
-    known = [place for place, group in places.items() if group]
-    tasks = tuple(dict.fromkeys(place.task for place in known))[:PANELS]
-    models = tuple(dict.fromkeys(place.model for place in known if place.task in tasks))
-    models = models[: max(1, PANELS // len(tasks))]
-    return replace(sweep, axes={**sweep.axes, "task": tasks, "model": models})
-
-
-def _plots(records: Sequence[Stored], sweep: Sweep) -> dict[str, Markup]:
-    """What `ptbench plot` draws, by name, each to stand in a page beside the others."""
-    found: dict[str, Markup] = {}
-    with mpl.rc_context({**LOOK, "svg.fonttype": "none"}):  # text as text: small, and found
-        for whole, figure in plots.draw(records, sweep).items():
-            drawn = StringIO()
-            figure.savefig(drawn, format="svg", metadata={"Date": None})
-            name = whole.removeprefix(f"{sweep.name}-")
-            found[name] = _inline(name, drawn.getvalue())
-    return found
-
-
-def _inline(name: str, svg: str) -> Markup:
-    """A drawing without what only a file needs; its ids and its style are its own."""
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    svg = svg.replace("*{stroke", f"#plot-{name} *{{stroke")
-    told = f'<svg role="img" aria-label="{name}; its numbers are in the tables"'
-    return Markup(svg.replace("<svg", told, 1))

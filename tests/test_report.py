@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from ptbench import records, report, sweeps
+from ptbench import records, report, report_figures, sweeps
 from ptbench.paths import ROOT
 from ptbench.summary import table
 from ptbench.sweeps import Sweep, SweepError
@@ -126,7 +126,7 @@ def test_a_cell_tells_only_what_sets_it_apart(page: str) -> None:
     assert details["00000002"]["settings"] == {"method.name": "ptuning_v2"}
     assert "<dt>train.epochs</dt><dd>7</dd>" in page
     assert details["00000000"]["curve"] == [[4, 0.5, 90.0]]
-    assert details["00000000"]["facts"]["floor.test.accuracy"] == "0.5"
+    assert details["00000000"]["facts"]["floor.test.accuracy"] == 0.5
 
 
 def test_the_same_records_give_the_same_page(page: str) -> None:
@@ -142,6 +142,19 @@ def test_the_figures_of_a_real_sweep_are_all_in_its_page(tmp_path: Path) -> None
     assert len(ids) == len(set(ids))
     assert {"plot-score", "plot-curves"} <= set(ids)
     assert len(re.findall("<tr data-hash=", text)) == len(found)
+
+
+def test_of_very_many_records_it_draws_the_first_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = records.load("first_table", ROOT / "results" / "records")
+    monkeypatch.setattr(report_figures, "MANY", len(found) - 1)
+    monkeypatch.setattr(report_figures, "PANELS", 1)
+    text = report.write(found, sweeps.find("first_table"), tmp_path).read_text(encoding="utf-8")
+    assert "<code>ptbench plot first_table</code> draws the others too" in text
+    assert "pocket_sentiment, minilm</text>" in text
+    assert "pocket_ner, minilm</text>" not in text
+    assert len(re.findall("<tr data-hash=", text)) == len(found), "no cell is left out"
 
 
 def test_no_records_are_refused(tmp_path: Path) -> None:
