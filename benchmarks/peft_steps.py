@@ -30,6 +30,7 @@ from steps import adapted, bert, job_of, steps_of
 from torch import nn
 
 from ptbench.cell import Cell, encoded
+from ptbench.models import Pretrained
 from ptbench.paths import CONF
 from ptbench.run import build_cell
 from ptbench.templates import Encoder
@@ -109,7 +110,8 @@ def sst2(settings: argparse.Namespace) -> Cell:
 def epochs(settings: argparse.Namespace) -> dict[str, Any]:
     """Seconds of an epoch, ours and with the Trainer, tokenised before."""
     cell = sst2(settings)
-    folder: Any = getattr(cell.model, "folder")()  # noqa: B009  # only packaged models have one
+    assert isinstance(cell.model, Pretrained)
+    folder = cell.model.folder() or cell.model.name
     splits = cell.task.splits(cell.data, cell.protocol)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     texts = [row["sentence"] for row in splits.train]

@@ -151,11 +151,7 @@ def _jackknife(kind: Kind, predictions: Predictions) -> dict[str, Any]:
 
     `references` tells one set of examples from another.
     """
-
-    def score(found: list[Any], references: list[Any]) -> float:
-        return kind.score(found, references)[kind.main_metric]
-
     return {
         "references": digest({"references": predictions.references}),
-        "scores": left_out(score, *predictions),
+        "scores": left_out(kind.main_score, *predictions),
     }

@@ -73,6 +73,11 @@ class Member(Thread):
 
     def fit(self, job: Job) -> dict[str, Any]:
         """Trains the cell's job beside the others', and says beside which."""
+        if job.model.frozen is self.plan.cell.method.trains_backbone:
+            raise FuseError(
+                f"{self.plan.name}: trains_backbone of the method is not what its model does; mend "
+                "the method, since cells that train the backbone cannot share it"
+            )
         self.job = job
         self.waits.set()
         self.turn.wait()

@@ -187,7 +187,7 @@ class Job:
             raise self._diverged("a weight is no longer finite")
         kind = self.model.kind
         found = predict(self.model, self.encoder, self.select.features, self.training.batch_size)
-        score = kind.score(found, self.select.references)[kind.main_metric]
+        score = kind.main_score(found, self.select.references)
         point = Point(self.step, self.step / self.steps_per_epoch, loss, score)
         self.curve.append(point)
         if self.best is None or score > self.best.score:

@@ -90,7 +90,7 @@ def _searched(asked: Search, cell: Cell, overrides: Sequence[str]) -> optuna.Stu
             planned = run.plan(config)
             try:
                 run.run(planned, report=Pruning(trial))
-            except Exception:
+            except Exception:  # its record tells the rest, and the search goes on
                 if not planned.file.exists():  # nothing is recorded, so it would come for ever
                     raise
 

@@ -101,7 +101,7 @@ def _learn(present: Present, width: int, accelerator: Accelerator) -> int:
         before = [job.kept() for job, _ in some] if len(some) > 1 else []
         try:
             losses = _pass(some, accelerator)
-        except Exception as error:
+        except Exception as error:  # of one job's making, and must not end the others
             for (job, _), kept in zip(some, before, strict=bool(before)):
                 job.put_back(kept)
             if before and out_of_memory(error):

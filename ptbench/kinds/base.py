@@ -234,6 +234,11 @@ class Kind(ABC):
         """All metrics, each between 0 and 1 or as its class says."""
         return score(self.metrics, predictions, references)
 
+    def main_score(self, predictions: list[Any], references: list[Any]) -> float:
+        """The main metric's alone, which is of the first class: others may take minutes."""
+        first = replace(self, metrics=self.metrics[:1])
+        return first.score(predictions, references)[self.main_metric]
+
     def floor(self, references: list[Any]) -> dict[str, float]:
         """What the best constant answer scores."""
         return self.score(self.constant(references), references)

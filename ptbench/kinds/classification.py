@@ -86,4 +86,4 @@ class Grouped(Classification):
     def constant(self, references: list[Any]) -> list[int]:
         """The label that scores best when all have it: rarely the most frequent one."""
         answers = ([label] * len(references) for label in range(len(self.labels)))
-        return max(answers, key=lambda found: self.score(found, references)[self.main_metric])
+        return max(answers, key=lambda found: self.main_score(found, references))
