@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ptbench.across import FEW_SEEDS, FEW_TASKS, Across
+from ptbench.entry import DASH, Entry
 from ptbench.separable import LEVEL
 from ptbench.statistics import Estimate
-from ptbench.summary import DASH, Entry, Row, Table
+from ptbench.summary import Row, Table
 
 INSEPARABLE, UNVERIFIED = "†", "‡"
 GRID = ("prompt", "encoder", "head", "backbone")

@@ -11,9 +11,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ptbench.entry import DASH
 from ptbench.estimates import Estimate, likeness
 from ptbench.planning import Planned, State
-from ptbench.summary import DASH
 from ptbench.sweeps import Place, Sweep, setting_text
 
 

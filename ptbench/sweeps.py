@@ -49,6 +49,7 @@ class Sweep:
     description: str
     axes: dict[str, tuple[str, ...]]
     paper: str | None = None  # the table beside it, `<paper>/<table>`; no heir has its sweep's
+    mean: str | None = None  # the axis over which its tables and plots average, a macro mean
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -73,7 +74,9 @@ def read(name: str, folder: Path = SWEEPS) -> Sweep:
         raise SweepError(f"sweeps/{name}.yaml: add {', '.join(missing)} to hydra.sweeper.params")
     file = folder / f"{name}.yaml"
     paper = OmegaConf.select(OmegaConf.load(file), "paper")
-    return Sweep(name, description(file).rstrip("."), axes, paper)
+    if (mean := _mean(name, folder)) not in {None, *axes} - {*CELL}:
+        raise SweepError(f"sweeps/{name}.yaml: mean={mean} is no setting in hydra.sweeper.params")
+    return Sweep(name, description(file).rstrip("."), axes, paper, mean)
 
 
 def find(name: str, folder: Path = SWEEPS) -> Sweep | None:
@@ -190,12 +193,23 @@ def values_of(key: str, text: object) -> tuple[str, ...]:
 
 def _params(name: str, folder: Path) -> dict[str, Any]:
     """The sweeper's axes, those of the sweeps that it starts from included."""
-    config = OmegaConf.load(folder / f"{name}.yaml")
     params: dict[str, Any] = {}
-    for entry in OmegaConf.select(config, "defaults") or []:
-        if isinstance(entry, str) and entry in names(folder):
-            params |= _params(entry, folder)
-    return params | dict(OmegaConf.select(config, "hydra.sweeper.params") or {})
+    for config in _lineage(name, folder):
+        params |= dict(OmegaConf.select(config, "hydra.sweeper.params") or {})
+    return params
+
+
+def _mean(name: str, folder: Path) -> str | None:
+    said = [OmegaConf.select(config, "mean") for config in _lineage(name, folder)]
+    return next((mean for mean in reversed(said) if mean), None)
+
+
+def _lineage(name: str, folder: Path) -> list[Any]:
+    """The sweep's file behind those that it starts from."""
+    config = OmegaConf.load(folder / f"{name}.yaml")
+    defaults = OmegaConf.select(config, "defaults") or []
+    parents = [entry for entry in defaults if isinstance(entry, str) and entry in names(folder)]
+    return [*(one for entry in parents for one in _lineage(entry, folder)), config]
 
 
 def _refuse_rivals(group: Sequence[Stored], sweep: Sweep) -> None:

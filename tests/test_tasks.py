@@ -139,7 +139,10 @@ def few(folder: Path) -> Path:
 
 
 def test_fewglue_trains_on_its_own_rows_and_reports_superglues(tmp_path: Path) -> None:
-    task, protocol = chosen("task", "fewglue", Task), built("model=tiny", "task=fewglue").protocol
+    task, protocol = (
+        chosen("task", "fewglue_boolq", Task),
+        built("model=tiny", "task=fewglue_boolq").protocol,
+    )
     splits = task.splits(Data(str(few(tmp_path)), None), protocol)
     assert {row["passage"] for row in splits.train} == {"It is fewglue/boolq/train32 ."}
     assert (len(splits.train), len(splits.select), len(splits.report)) == (4, 3, 2)
@@ -151,7 +154,10 @@ def test_fewglue_trains_on_its_own_rows_and_reports_superglues(tmp_path: Path) -
 @pytest.mark.parametrize("file", ["fewglue/boolq/train32", "fewglue/boolq/dev32"])
 def test_fewglue_names_the_file_that_is_missing(tmp_path: Path, file: str) -> None:
     (few(tmp_path) / f"{file}.jsonl").unlink()
-    task, protocol = chosen("task", "fewglue", Task), built("model=tiny", "task=fewglue").protocol
+    task, protocol = (
+        chosen("task", "fewglue_boolq", Task),
+        built("model=tiny", "task=fewglue_boolq").protocol,
+    )
     with pytest.raises(NoData, match=f"{file}.jsonl is missing"):
         task.splits(Data(str(tmp_path), None), protocol)
     with pytest.raises(
@@ -161,7 +167,7 @@ def test_fewglue_names_the_file_that_is_missing(tmp_path: Path, file: str) -> No
 
 
 def test_fewglue_identity_changes_with_the_files_it_reads(tmp_path: Path) -> None:
-    task, before = chosen("task", "fewglue", Task), few(tmp_path)
+    task, before = chosen("task", "fewglue_boolq", Task), few(tmp_path)
     first = task.identity(Data(str(before), None))
     write_rows(tmp_path / "fewglue" / "boolq" / "dev32.jsonl", [])
     assert task.identity(Data(str(tmp_path), None)) != first
@@ -175,13 +181,13 @@ LENGTHS = {"boolq": 256, "cb": 256, "copa": 96, "multirc": 512, "record": 512, "
 
 def test_fewglue_has_the_kind_of_each_task_and_refuses_others() -> None:
     for name, length in LENGTHS.items():
-        file = "fewglue" if name == "boolq" else f"fewglue_{name}"
+        file = f"fewglue_{name}"
         task = chosen("task", file, Task)
         assert task.asks == chosen("task", name, Task).asks
-        named = built("model=tiny", "task=fewglue", f"task.name={name}").task
+        named = built("model=tiny", "task=fewglue_boolq", f"task.name={name}").task
         assert task == replace(named, max_length=length)
     with pytest.raises(ConfigError, match=r"task\.name=sst2: known: boolq"):
-        built("model=tiny", "task=fewglue", "task.name=sst2")
+        built("model=tiny", "task=fewglue_boolq", "task.name=sst2")
 
 
 def test_the_readme_has_every_task_in_its_table_and_no_other() -> None:
