@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator, NullLocator
 
 from ptbench.entry import Entry
 from ptbench.figures import (
@@ -76,6 +76,11 @@ def _score_figure(summed: Table) -> Figure:
         for row in summed.rows:
             if panel.has(row.model):
                 _point(axes, row.entries[place], style[row.method])
+        low, high = axes.get_xlim()
+        if high < 10 * low:  # may hold no power of ten, and then has no number on a log axis
+            axes.set_xscale("linear")
+            axes.xaxis.set_major_locator(MaxNLocator(3))
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
     said = f"{spread(summed)}{each(summed)}"
     title = f"{summed.sweep.name}: score against trained parameters ({said})"

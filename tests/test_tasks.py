@@ -190,6 +190,25 @@ def test_fewglue_has_the_kind_of_each_task_and_refuses_others() -> None:
         built("model=tiny", "task=fewglue_boolq", "task.name=sst2")
 
 
+def test_wic_and_wsc_read_either_text_of_the_authors() -> None:
+    wic = {"word": "bank", "sentence1": "A bank .", "sentence2": "Banks ."}
+    wsc = {"text": "Mark told Pete that he won .", "span2_index": 4, "span1_text": "Mark"}
+    texts = [
+        ("wic", 0, wic, "A bank . Banks . Does bank have the same meaning in both sentences?"),
+        ("wic", 1, wic, "bank: A bank .[SEP]bank: Banks ."),
+        ("wsc", 0, {**wsc, "span2_text": "he"}, "he: Mark told Pete that he won .[SEP]Mark"),
+        ("wsc", 1, {**wsc, "span2_text": "he"}, "Mark told Pete that *he* won .[SEP]Mark"),
+    ]
+    for name, number, row, text in texts:
+        task = chosen("task", name, Task, [f"task.template={number}"])
+        convert = getattr(task.origin, "convert", None) or dict
+        assert task.asks.text.format(**convert(row)) == text
+    with pytest.raises(ConfigError, match=r"task\.template=2: known: 0, 1"):
+        chosen("task", "wic", Task, ["task.template=2"])
+    with pytest.raises(ConfigError, match=r"'template=1' is no setting of the task: write task\."):
+        chosen("task", "wic", Task, ["template=1"])
+
+
 def test_the_readme_has_every_task_in_its_table_and_no_other() -> None:
     found = TABLE.search((ROOT / "README.md").read_text(encoding="utf-8"))
     assert found is not None
