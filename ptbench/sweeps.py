@@ -149,9 +149,10 @@ def titles(records: Sequence[Stored], sweep: Sweep) -> dict[str, str]:
 
 
 def setting_text(sweep: Sweep, place: Place) -> str:
-    """The place's values on the extra axes, such as 'learning rate 0.01'; empty without any."""
+    """The place's values on the extra axes, such as 'learning rate 0.01', without those not set."""
     keys = (key.rpartition(".")[2].replace("_", " ") for key in sweep.settings)
-    return ", ".join(f"{key} {value}" for key, value in zip(keys, place.settings, strict=True))
+    pairs = zip(keys, place.settings, strict=True)
+    return ", ".join(f"{key} {value}" for key, value in pairs if value != "null")
 
 
 def place_of(record: Stored, sweep: Sweep) -> Place:
