@@ -119,7 +119,8 @@ def _lines(
     title = dict(titles(summed))
     keys = []
     for method, others in dict.fromkeys(known):
-        said = [f"{readable(key)} {value}" for key, value in zip(rest, others, strict=True)]
+        told = zip(rest, others, strict=True)
+        said = [f"{readable(key)} {value}" for key, value in told if value != "null"]
         keys.append(Line2D([], [], label=", ".join([title[method], *said]), **look(method, others)))
     keys.append(Line2D([], [], label="majority floor", **FLOOR))
     said = f"{summed.sweep.name}: score over {what} ({spread(summed)})"
