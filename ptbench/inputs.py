@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ptbench.templates import Encoded
+
 IGNORE = -100
 
 
@@ -22,7 +24,7 @@ class Batch:
     encoder-decoder writes, None where it reads the text once more; `part` is the number of the
     data set, where a task is made of several: all rows are of one. `sizes` says how many rows each
     example has, one after the other; `characters` which of its field's a token covers, -1 where it
-    covers none.
+    covers none. `rows` are those it was made of, one after the other.
     """
 
     ids: Int[Tensor, "rows tokens"]
@@ -35,6 +37,7 @@ class Batch:
     part: int = 0
     sizes: tuple[int, ...] = ()
     characters: Int[Tensor, "rows tokens 2"] | None = None
+    rows: tuple[Encoded, ...] = ()
 
     @property
     def places(self) -> int:
@@ -50,6 +53,13 @@ class Batch:
     def behind_source(self) -> Bool[Tensor, "rows tokens"]:
         """The places of what is written behind a source: from the first that is answered on."""
         return (self.targets != IGNORE).cumsum(1) > 0
+
+    def at(self, places: Sequence[int]) -> "Batch":
+        """Some rows, to be read; targets and sizes are those of all."""
+        names = ("ids", "mask", "types", "slots", "answer")
+        taken: dict[str, Any] = {name: getattr(self, name)[list(places)] for name in names}
+        rows = tuple(self.rows[place] for place in places)
+        return replace(self, **taken, rows=rows, characters=None)
 
     def to(self, device: torch.device) -> "Batch":
         moved: dict[str, Any] = {

@@ -14,6 +14,7 @@ from ptbench.errors import BackboneError
 from ptbench.inputs import Batch, stack
 from ptbench.kinds import Generation, Head, Kind
 from ptbench.prompts import Prompt
+from ptbench.readings import Readings
 
 
 class Adapted(nn.Module):
@@ -32,6 +33,7 @@ class Adapted(nn.Module):
         super().__init__()
         self.kind, self.backbone, self.prompt, self.head = kind, backbone, prompt, head
         self.frozen, self.backbone_dropout = frozen, backbone_dropout
+        self.readings = Readings()
         for parameter in self.pretrained():
             parameter.requires_grad_(not frozen)
             if not frozen and torch.finfo(parameter.dtype).bits < 32:
@@ -56,6 +58,12 @@ class Adapted(nn.Module):
         pretrained = {id(parameter) for parameter in self.pretrained()}
         return (p for p in self.head.parameters() if id(p) not in pretrained)
 
+    @property
+    def reads_alike(self) -> bool:
+        """Whether a row has the same hidden states in every step: nothing that trains enters."""
+        same = self.frozen and not self.backbone_dropout and self.prompt.encoder is None
+        return same and not self.kind.writes
+
     def train(self, mode: bool = True) -> "Adapted":
         super().train(mode)
         self.backbone.train(mode and self.backbone_dropout)
@@ -71,6 +79,10 @@ class Adapted(nn.Module):
     def restore(self, state: dict[str, Tensor]) -> None:
         """Puts a trained state back."""
         self.load_state_dict(state, strict=False)
+
+    def load_state_dict(self, *arguments: Any, **named: Any) -> Any:
+        self.readings.clear()
+        return super().load_state_dict(*arguments, **named)
 
     def check_length(self, longest: int) -> None:
         """Raises BackboneError where text and prompt exceed the position table."""
@@ -105,17 +117,39 @@ def forward(
 
     Each model's prompt and head run inside what its `own` gives, such as its random numbers.
     """
-    backbone = models[0].backbone
     apart = [nullcontext] * len(models) if own is None else own
-    inputs, logits = [], []
-    for model, batch, alone in zip(models, batches, apart, strict=True):
+    passing = [model.readings.unknown(b) for model, b in zip(models, batches, strict=True)]
+    found = _read(models, passing, apart)
+    logits = []
+    for model, batch, passed, read, alone in zip(
+        models, batches, passing, found, apart, strict=True
+    ):
+        whole = model.readings.whole(batch, passed, read)
         with alone():
-            inputs.append(model.prompt(batch, backbone))
-    hidden = backbone(stack(inputs)).split([len(batch.ids) for batch in batches])
-    for model, batch, rows, alone in zip(models, batches, hidden, apart, strict=True):
-        with alone():
-            logits.append(model.head(backbone, rows[:, : batch.places], batch))
+            logits.append(model.head(model.backbone, whole, batch))
     return logits
+
+
+def _read(
+    models: Sequence[Adapted],
+    batches: Sequence[Batch],
+    apart: Sequence[Callable[[], AbstractContextManager[None]]],
+) -> list[Tensor]:
+    """What each model's head reads of the rows that pass; of some models none may."""
+    backbone = models[0].backbone
+    rows = [len(batch.ids) for batch in batches]
+    if not any(rows):
+        return [torch.empty(0, 0)] * len(models)
+    inputs = []
+    for model, batch, alone in zip(models, batches, apart, strict=True):
+        if len(batch.ids):
+            with alone():
+                inputs.append(model.prompt(batch, backbone))
+    hidden = backbone(stack(inputs)).split(rows)
+    return [
+        model.head.read(backbone, states[:, : batch.places], batch)
+        for model, states, batch in zip(models, hidden, batches, strict=True)
+    ]
 
 
 def respond(models: Sequence[Adapted], batches: Sequence[Batch]) -> list[list[Any]]:

@@ -1,0 +1,200 @@
+"""What a probe reads of a row is kept, and training goes on as if each row passed every epoch."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ptbench.backbones import Backbone, Pooling
+from ptbench.checkpoints import load, save
+from ptbench.errors import ConfigError
+from ptbench.kinds import Multi
+from ptbench.kinds.multi import TASK
+from ptbench.models import Random
+from ptbench.optimisation import Precision
+from ptbench.task import Task
+from ptbench.train import Job
+from tests.test_fused import method
+from tests.test_train import TRAINING, Tasks, close, job, quiet, trained
+
+OWN_HEADS = ("classification", "labelling", "choice", "span")
+EPOCHS = 4
+
+
+def probe(backbone: Backbone, task: Task, name: str = "linear_probe", **changes: Any) -> Job:
+    """A job whose head drops out, as probes' do; the backbone is the one given."""
+    torch.manual_seed(0)
+    model = method(name).adapt(backbone, task.kind).to(backbone.words.weight)
+    for part in model.head.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.1
+    return job(model, task, **{"epochs": EPOCHS, **changes})
+
+
+@pytest.fixture
+def backbone(tiny: Random) -> Backbone:
+    torch.manual_seed(0)
+    return quiet(tiny.load().double())
+
+
+def passed(backbone: Backbone) -> Counter[bytes]:
+    """Counts what enters the backbone from now on, row by row."""
+    rows: Counter[bytes] = Counter()
+
+    def count(_: Any, arguments: tuple[Any, ...]) -> None:
+        (inputs,) = arguments
+        for embeds, mask in zip(inputs.embeds, inputs.mask, strict=True):
+            rows[embeds[mask].numpy().tobytes()] += 1
+
+    backbone.register_forward_pre_hook(count)
+    return rows
+
+
+def alike(kept: Job, plain: Job, tolerance: float = 1e-9) -> None:
+    ends = []
+    for run in (kept, plain):
+        torch.manual_seed(7)  # of the head's dropout
+        ends += trained(run)
+    close(ends[0], ends[1], tolerance)
+    for here, there in zip(kept.curve, plain.curve, strict=True):
+        assert (here.step, here.score) == (there.step, there.score)
+        assert here.loss == pytest.approx(there.loss, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", OWN_HEADS)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_probe_ends_the_same_and_each_row_passes_once(
+    kind: str, accumulate: int, tasks: Tasks, backbone: Backbone
+) -> None:
+    alike(
+        probe(backbone, tasks[kind], accumulate=accumulate, keep=1.0),
+        probe(backbone, tasks[kind], accumulate=accumulate),
+    )
+    rows = passed(backbone)
+    trained(probe(backbone, tasks[kind], keep=1.0))
+    assert rows and set(rows.values()) == {1}
+    rows.clear()
+    trained(probe(backbone, tasks[kind]))
+    assert set(rows.values()) >= {EPOCHS}
+
+
+def test_padding_changes_nothing_in_any_family(
+    family: str, tasks: Tasks, build_backbone: Callable[..., Backbone]
+) -> None:
+    backbone = build_backbone(family)
+    backbone.pooling = Pooling.last if backbone.tokenizer.cls_token_id is None else Pooling.mean
+    for kind in ("classification", "labelling"):
+        few = {"epochs": 2, "batch_size": 5}
+        alike(probe(backbone, tasks[kind], keep=1.0, **few), probe(backbone, tasks[kind], **few))
+
+
+@pytest.mark.parametrize("kind", ["classification", "labelling"])
+def test_no_more_is_kept_than_the_limit(kind: str, tasks: Tasks, backbone: Backbone) -> None:
+    rows = passed(backbone)
+    run = probe(backbone, tasks[kind], keep=2e-6)
+    numbers = run.model.readings
+    alike(run, probe(backbone, tasks[kind]))
+    row = backbone.width * 8
+    assert 2000 - 8 * row <= numbers.bytes <= 2000
+    assert sum(rows.values()) < 2 * EPOCHS * len(rows), "some passed once, others every time"
+
+
+def test_a_pass_holds_only_the_rows_that_are_not_kept(tasks: Tasks, backbone: Backbone) -> None:
+    run = probe(backbone, tasks["labelling"], keep=1.0)
+    batch, model = run.next_batch()[0].batch, run.model.eval()
+    expected = model(batch)
+    model.readings.clear()
+    rows = passed(backbone)
+    model.readings.whole(some := batch.at([2, 0]), some, backbone(backbone.inputs(some)))
+    assert sum(rows.values()) == 2
+    found = model(batch)
+    assert sum(rows.values()) == len(batch.ids) and set(rows.values()) == {1}
+    torch.testing.assert_close(found[batch.mask], expected[batch.mask], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["ptuning_v2", "prompt_tuning", "finetune"])
+def test_what_training_changes_is_not_kept(name: str, tasks: Tasks, backbone: Backbone) -> None:
+    run = probe(backbone, tasks["classification"], name, epochs=1, keep=1.0)
+    trained(run)
+    assert not run.model.reads_alike and run.model.readings.bytes == 0
+
+
+def test_nothing_is_kept_with_the_backbones_dropout(tasks: Tasks, tiny: Random) -> None:
+    torch.manual_seed(0)
+    dropping = replace(method("linear_probe"), backbone_dropout=True)
+    model = dropping.adapt(tiny.load(), tasks["classification"].kind)
+    trained(run := job(model, tasks["classification"], epochs=1, keep=1.0))
+    assert not run.model.reads_alike and run.model.readings.bytes == 0
+
+
+def test_beside_a_prompt_in_one_pass(tasks: Tasks, backbone: Backbone) -> None:
+    def jobs(keep: float | None) -> list[Job]:
+        return [
+            probe(backbone, tasks["classification"], keep=keep),
+            probe(backbone, tasks["labelling"], "ptuning_v2", epochs=6),
+            probe(backbone, tasks["labelling"], batch_size=5, keep=keep),
+        ]
+
+    together = jobs(1.0)
+    for end, alone in zip(trained(*together), jobs(None), strict=True):
+        close(end, trained(alone)[0], 1e-9)
+    assert together[0].model.readings.bytes and together[2].model.readings.bytes
+
+
+def test_data_sets_with_the_same_rows_keep_their_own(tasks: Tasks, backbone: Backbone) -> None:
+    names = ("labelling", "classification")
+    kind = Multi(parts={n: tasks[n].kind for n in names}, limits=dict.fromkeys(names, 32))
+
+    class Both:
+        """The sentences, twice."""
+
+        source = property(lambda self: self)
+
+        def rows(self, split: str, root: Path | None) -> list[dict[str, Any]]:
+            rows = tasks["labelling"].source.rows(split, root)
+            return [{**row, TASK: name} for row in rows[:16] for name in names]
+
+    both: Any = Both()
+    both.kind = kind
+    alike(probe(backbone, both, keep=1.0), probe(backbone, both))
+
+
+def test_training_in_bf16_leaves_evaluation_its_digits(tasks: Tasks, tiny: Random) -> None:
+    backbone = quiet(tiny.load())
+    run = probe(backbone, tasks["labelling"], keep=1.0, precision=Precision.bf16)
+    trained(run)
+    (part,) = run.next_batch()
+    with torch.no_grad():
+        found = run.model.eval()(part.batch)
+        run.model.readings.clear()
+        expected = run.model(part.batch)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+def test_weights_that_are_loaded_are_read_anew(tasks: Tasks, tiny: Random, tmp_path: Path) -> None:
+    def with_pooler_of(seed: int) -> Job:
+        """A checkpoint without a pooler: its random one is saved with what trained."""
+        torch.manual_seed(0)
+        backbone = tiny.load()
+        backbone.pooling, backbone.made = Pooling.pooler, frozenset({"pooler.dense.weight"})
+        torch.manual_seed(seed)
+        torch.nn.init.normal_(backbone.model.pooler.dense.weight)  # pyright: ignore
+        return probe(quiet(backbone), tasks["classification"], keep=1.0)
+
+    first, second = with_pooler_of(1), with_pooler_of(2)
+    batch = first.next_batch()[0].batch
+    logits = [run.model.eval()(batch).detach() for run in (first, second)]
+    assert not torch.allclose(*logits)
+    assert all(run.model.readings.bytes for run in (first, second))
+    save(first.model, tmp_path / "saved.safetensors", {}, "tiny")
+    load(second.model, tmp_path / "saved.safetensors", "tiny")
+    torch.testing.assert_close(second.model(batch), first.model(batch))
+
+
+def test_a_limit_is_above_nothing() -> None:
+    with pytest.raises(ConfigError, match=r"train\.keep=-1: must be above 0"):
+        replace(TRAINING, keep=-1.0)
