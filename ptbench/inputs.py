@@ -114,7 +114,8 @@ class Inputs:
     """What enters a backbone.
 
     `prefix` has one entry per attention call, in the order of calls; `written` is what the decoder
-    of an encoder-decoder writes, None where that is the text.
+    of an encoder-decoder writes, None where that is the text. `states` are those that enter layer
+    `depth`, where all below it is known.
     """
 
     embeds: Float[Tensor, "rows tokens width"]
@@ -123,6 +124,8 @@ class Inputs:
     positions: Int[Tensor, "rows tokens"]
     prefix: tuple[KeyValue | None, ...] = ()
     written: Float[Tensor, "rows words width"] | None = None
+    states: Float[Tensor, "rows tokens width"] | None = None
+    depth: int = 0
 
 
 def stack(inputs: Sequence[Inputs]) -> Inputs:

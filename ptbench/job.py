@@ -18,7 +18,6 @@ from ptbench.inputs import IGNORE, Batch
 from ptbench.kinds import Features
 from ptbench.method import Adapted, respond
 from ptbench.optimisation import Training, optimizer, scheduler
-from ptbench.readings import Readings
 from ptbench.templates import Encoder
 
 REPORT_EVERY = 10  # steps between looks at the loss, since a look waits for the device
@@ -93,8 +92,8 @@ class Job:
     ):
         model.prompt.start(model.backbone)
         self.model, self.encoder, self.select, self.training = model, encoder, select, training
-        if model.reads_alike and training.keep is not None:
-            model.readings = Readings(training.keep * 1e9)
+        if training.keep is not None:
+            model.keep(training.keep * 1e9)
         self.accelerator = accelerator
         self.observer: Observer = Silent()
         self.loader = _loader(model, encoder, train.features, training, seed)

@@ -1,4 +1,4 @@
-"""What heads read of rows whose hidden states never change, kept from the first pass on."""
+"""What is read of rows and never changes, kept from the first pass on."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ Key = tuple[bytes, int, bool]
 
 
 class Readings:
-    """What a head reads of each row, without padding, until `limit` bytes are full; by content.
+    """What a head or a layer reads of each row, without padding, in at most `limit` bytes.
 
     A row passes with the padding of its first batch, so what is kept is what another batch would
     give but for rounding.
@@ -28,9 +28,10 @@ class Readings:
         return batch if len(places) == len(batch.ids) else batch.at(places)
 
     def whole(self, batch: Batch, passed: Batch, read: Tensor) -> Tensor:
-        """What the head reads of all rows, once those that had to pass have been `read`."""
+        """What is read of all rows, once those that had to pass have been `read`."""
         if not self.limit:
             return read
+        read = read.detach()  # rows of a prompt in the same pass give all of it a graph
         fresh = dict(zip(_keys(passed), _unpadded(passed, read), strict=True))
         for key, row in fresh.items():
             self._keep(key, row)

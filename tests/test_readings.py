@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from ptbench.backbones import Backbone, Pooling
 from ptbench.checkpoints import load, save
@@ -27,10 +28,18 @@ OWN_HEADS = ("classification", "labelling", "choice", "span")
 EPOCHS = 4
 
 
-def probe(backbone: Backbone, task: Task, name: str = "linear_probe", **changes: Any) -> Job:
-    """A job whose head drops out, as probes' do; the backbone is the one given."""
+def probe(
+    backbone: Backbone,
+    task: Task,
+    name: str = "linear_probe",
+    layers: list[int] | None = None,
+    **changes: Any,
+) -> Job:
+    """A job of a probe, or of another method, whose head drops out; on the backbone given."""
     torch.manual_seed(0)
-    model = method(name).adapt(backbone, task.kind).to(backbone.words.weight)
+    asked = replace(method(name), backbone_dropout=False)
+    asked = asked if layers is None else replace(asked, layers=layers)
+    model = asked.adapt(backbone, task.kind).to(backbone.words.weight)
     for part in model.head.modules():
         if isinstance(part, torch.nn.Dropout):
             part.p = 0.1
@@ -67,6 +76,15 @@ def alike(kept: Job, plain: Job, tolerance: float = 1e-9) -> None:
         assert here.loss == pytest.approx(there.loss, abs=1e-6)
 
 
+def side_by_side(jobs: list[Job]) -> list[dict[str, Tensor]]:
+    """What each ends with, all in every pass."""
+    for run in jobs:
+        run.model.restore = lambda state: None
+    fit(jobs, jobs[0].accelerator, width=len(jobs))
+    assert [run.failure for run in jobs] == [None] * len(jobs)
+    return [run.model.trained_state() for run in jobs]
+
+
 @pytest.mark.parametrize("kind", OWN_HEADS)
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_probe_ends_the_same_and_each_row_passes_once(
@@ -90,7 +108,7 @@ def test_padding_changes_nothing_in_any_family(
     backbone = build_backbone(family, vocab_size=WORDS)
     backbone.pooling = Pooling.mean
     for kind in ("classification", "labelling"):
-        few = {"epochs": 2, "batch_size": 5}
+        few: dict[str, Any] = {"epochs": 2, "batch_size": 5}
         alike(probe(backbone, tasks[kind], keep=1.0, **few), probe(backbone, tasks[kind], **few))
 
 
@@ -118,11 +136,38 @@ def test_a_pass_holds_only_the_rows_that_are_not_kept(tasks: Tasks, backbone: Ba
     torch.testing.assert_close(found[batch.mask], expected[batch.mask], rtol=0, atol=1e-12)
 
 
+def test_below_the_lowest_prompt_each_row_passes_once(
+    family: str, tasks: Tasks, build_backbone: Callable[..., Backbone]
+) -> None:
+    backbone = build_backbone(family, vocab_size=WORDS)
+    last = max(call.layer for call in backbone.injection.calls)
+    deep: dict[str, Any] = {"name": "ptuning_v2", "layers": [last], "epochs": 2, "batch_size": 5}
+    for kind in ("classification", "labelling"):
+        alike(probe(backbone, tasks[kind], keep=1.0, **deep), probe(backbone, tasks[kind], **deep))
+    if backbone.stack is None:
+        assert family in ("albert", "bart", "t5"), "one layer's weights for all, or two stacks"
+        return
+    counts = [Counter[int]() for _ in range(2)]
+    layers = [backbone.stack.layers[number] for number in (0, last)]
+    for layer, count in zip(layers, counts, strict=True):
+        layer.forward = partial(_counted, count, layer.forward)
+    trained(probe(backbone, tasks["labelling"], keep=1.0, **deep))
+    below, above = (sum(count.values()) for count in counts)
+    assert below == 24 + 16 and above == 2 * below
+
+
+def _counted(count: Counter[int], forward: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    """A layer's forward pass that counts rows."""
+    hidden = given[0] if given else named["hidden_states"]
+    count[0] += len(hidden)
+    return forward(*given, **named)
+
+
 @pytest.mark.parametrize("name", ["ptuning_v2", "prompt_tuning", "finetune"])
 def test_what_training_changes_is_not_kept(name: str, tasks: Tasks, backbone: Backbone) -> None:
     run = probe(backbone, tasks["classification"], name, epochs=1, keep=1.0)
     trained(run)
-    assert not run.model.reads_alike and run.model.readings.bytes == 0
+    assert run.model.readings.bytes == run.model.lower.bytes == 0
 
 
 def test_nothing_is_kept_with_the_backbones_dropout(tasks: Tasks, tiny: Random) -> None:
@@ -130,7 +175,7 @@ def test_nothing_is_kept_with_the_backbones_dropout(tasks: Tasks, tiny: Random) 
     dropping = replace(method("linear_probe"), backbone_dropout=True)
     model = dropping.adapt(tiny.load(), tasks["classification"].kind)
     trained(run := job(model, tasks["classification"], epochs=1, keep=1.0))
-    assert not run.model.reads_alike and run.model.readings.bytes == 0
+    assert run.model.readings.bytes == run.model.lower.bytes == 0
 
 
 def test_beside_a_prompt_in_one_pass(tasks: Tasks, backbone: Backbone) -> None:
@@ -140,13 +185,30 @@ def test_beside_a_prompt_in_one_pass(tasks: Tasks, backbone: Backbone) -> None:
             partial(probe, backbone, first, keep=keep),
             partial(probe, backbone, second, "ptuning_v2", epochs=6),
             partial(probe, backbone, second, batch_size=5, keep=keep),
+            partial(probe, backbone, first, "ptuning_v2", [1], keep=keep),
+            partial(probe, backbone, second, "ptuning_v2", [1], epochs=3, keep=keep),
         ]
 
     together = [make() for make in made(keep=1.0)]
-    for end, alone in zip(trained(*together), made(keep=None), strict=True):
+    for end, alone in zip(side_by_side(together), made(keep=None), strict=True):
         close(end, trained(alone())[0], 1e-9)
     kept = [run.model.readings.bytes > 0 for run in together]
-    assert kept == [True, False, True]
+    assert kept == [True, False, True, False, False]
+    assert [run.model.depth for run in together] == [0, 0, 0, 1, 1]
+
+
+def test_prompts_of_one_depth_enter_there_together(tasks: Tasks, backbone: Backbone) -> None:
+    def made(keep: float | None) -> list[Callable[[], Job]]:
+        first, second = tasks["classification"], tasks["labelling"]
+        return [
+            partial(probe, backbone, first, "ptuning_v2", [1], keep=keep),
+            partial(probe, backbone, second, "ptuning_v2", [1], batch_size=5, keep=keep),
+        ]
+
+    together = [make() for make in made(keep=1.0)]
+    for end, alone in zip(side_by_side(together), made(keep=None), strict=True):
+        close(end, trained(alone())[0], 1e-9)
+    assert all(run.model.lower.bytes for run in together)
 
 
 def test_data_sets_with_the_same_rows_keep_their_own(tasks: Tasks, backbone: Backbone) -> None:
