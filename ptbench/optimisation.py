@@ -33,9 +33,8 @@ class Training:
     Rates: `learning_rate`, and where they are not null `head_learning_rate` for a new head and
     `backbone_learning_rate` for a backbone that trains. `warmup` is a share of all steps, `clip`
     the largest gradient norm, `accumulate` the number of parts in which a batch passes, `patience`
-    the epochs without gain after which to stop (null: never). `keep`: where nothing that trains
-    enters a backbone without dropout, what heads read of a row is kept, up to so many gigabytes
-    (null: rows pass anew in each epoch).
+    the epochs without gain after which to stop (null: never). `keep`: gigabytes
+    for what never changes of a row in a frozen backbone without dropout (null: none is kept).
     """
 
     epochs: int

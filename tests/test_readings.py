@@ -1,4 +1,4 @@
-"""What a probe reads of a row is kept, and training goes on as if each row passed every epoch."""
+"""What never changes of a row is kept, and training goes on as if each passed in every epoch."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from ptbench.kinds.multi import TASK
 from ptbench.models import Random
 from ptbench.optimisation import Precision
 from ptbench.task import Task
-from ptbench.train import Job
+from ptbench.train import Job, fit
 from tests.test_families import WORDS
 from tests.test_fused import method
 from tests.test_train import TRAINING, Tasks, close, job, quiet, trained
