@@ -1,6 +1,6 @@
 """A config node becomes the frozen dataclass that its `_target_` names, every value checked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
 from typing import Any, TypeVar
@@ -47,10 +47,10 @@ def build(node: object, name: str, base: type[T]) -> T:
         raise ConfigError(f"{name}: {error}") from error
 
 
-def chosen(group: str, name: str, base: type[T]) -> T:
-    """A choice of a config group, by the values of its file alone.
+def chosen(group: str, name: str, base: type[T], changes: Sequence[str] = ()) -> T:
+    """A choice of a config group, by the values of its file and `changes`, <group>.<key>=<value>.
 
-    Raises ConfigError naming what there is where there is no such file.
+    Raises ConfigError naming what there is where there is no such file, and for another change.
     """
     file = CONF / group / f"{name}.yaml"
     if not file.is_file():
@@ -58,7 +58,13 @@ def chosen(group: str, name: str, base: type[T]) -> T:
         raise ConfigError(
             f"{group}={name}: there is no such file in {group}; {known} (`ptbench list {group}`)"
         )
-    return build(OmegaConf.load(file), group, base)
+    for change in changes:
+        if not change.startswith(f"{group}.") or "=" not in change:
+            raise ConfigError(
+                f"{change!r} is no setting of the {group}: write {group}.<key>=<value>"
+            )
+    node = OmegaConf.merge({group: OmegaConf.load(file)}, OmegaConf.from_dotlist(list(changes)))
+    return build(OmegaConf.select(node, group), group, base)
 
 
 def deciding(settings: Mapping[str, Any], built: Any) -> dict[str, Any]:

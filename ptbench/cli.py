@@ -81,7 +81,8 @@ def compare(
     from ptbench import comparison, records, sweeps
 
     found = records.load(sweep), sweeps.find(sweep)
-    lines = comparison.compare(*found, first, second, draws)
+    with Console(stderr=True).status(f"{draws} draws for each test"):
+        lines = comparison.compare(*found, first, second, draws)
     comparison.show(lines, first, second, Console())
 
 

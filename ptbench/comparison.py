@@ -81,21 +81,27 @@ def _tests(
     paired = [by_seed[seed] for by_seed in done for seed in seeds]
     found, references = aligned(sweep.name, paired)
     runs = found[: len(seeds)], found[len(seeds) :]
-    metric, score = _scorer(paired[0], runs[0][0], references)
+    metric, score, scored = _scorer(paired[0], found, references)
+    rows = scored[: len(seeds)], scored[len(seeds) :]
     where = (place.task, place.model, setting_text(sweep, place))
-    boot: Tested = paired_bootstrap(*runs, references, score, draws=draws)
+    boot: Tested = paired_bootstrap(*rows, references, score, draws=draws)
     yield Line(*where, f"paired bootstrap, {metric}", seeds, _points(boot.difference), boot.p, 1.0)
     if metric == "accuracy":
         for seed, one, other in zip(seeds, *runs, strict=True):
             p = mcnemar(_right(one, references), _right(other, references))
             yield Line(*where, "McNemar, exact", (seed,), None, p, 1.0)
     else:
-        p = randomisation(*runs, references, score, draws=draws)
+        p = randomisation(*rows, references, score, draws=draws)
         yield Line(*where, f"approximate randomisation, {metric}", seeds, None, p, 1.0)
 
 
-def _scorer(record: Stored, found: list[Any], references: list[Any]) -> tuple[str, Score]:
-    """The main metric of a record's task, and its score of a corpus without the other metrics."""
+def _scorer(
+    record: Stored, runs: list[list[Any]], references: list[Any]
+) -> tuple[str, Score, list[list[Any]]]:
+    """The main metric of a record's task, its score of a corpus, and the rows that this scores.
+
+    These are what a row counts, where sums of that are enough, since draws score them very often.
+    """
     from omegaconf import OmegaConf
 
     from ptbench.build import build
@@ -103,9 +109,14 @@ def _scorer(record: Stored, found: list[Any], references: list[Any]) -> tuple[st
 
     kind = build(OmegaConf.create(record["config"]["task"]), "task", Task).asks
     name, made = kind.main_metric, [metric(keep_in_memory=True) for metric in kind.metrics]
-    alone = [one.scores for one in made if name in one.scores(found, references)]
-    scores = alone[0] if alone else kind.score
-    return name, lambda *corpus: scores(*corpus)[name]
+    alone = [one for one in made if name in one.scores(runs[0], references)]
+    if not alone:
+        return name, lambda *corpus: kind.score(*corpus)[name], runs
+    (main, *_) = alone
+    counts = [list(map(main.counts, run, references)) for run in runs]
+    if counts[0][0] is None:
+        return name, lambda *corpus: main.scores(*corpus)[name], runs
+    return name, lambda rows, _: main.of_sums(*map(sum, zip(*rows, strict=True)))[name], counts
 
 
 def _right(found: list[Any], references: list[Any]) -> np.ndarray:
@@ -120,9 +131,12 @@ def _points(estimate: Estimate) -> Estimate:
 def show(lines: Sequence[Line], first: str, second: str, console: Console) -> None:
     """Print the tests and what they speak of."""
     shown = Table(title=f"{first} less {second}")
-    for name in ("task", "model", "setting", "test", "seeds", "difference", "p", "p (Holm)"):
+    settings = any(line.setting for line in lines)
+    names = ("task", "model", *(["setting"] if settings else []), "test", "seeds")
+    for name in (*names, "difference", "p", "p (Holm)"):
         shown.add_column(name, justify="right" if name.startswith(("p", "d")) else "left")
-    for *where, seeds, difference, p, adjusted in lines:
+    for task, model, setting, test, seeds, difference, p, adjusted in lines:
+        where = (task, model, *([setting] if settings else []), test)
         known = "-"
         if difference is not None:
             value, (low, high) = difference

@@ -14,12 +14,16 @@ app = typer.Typer(
 Root = Annotated[
     Path | None, typer.Option(help="A folder of local data, as data.root; without it the hub.")
 ]
+Changes = Annotated[
+    list[str] | None, typer.Argument(help="The task's settings, such as task.relation=P138.")
+]
 Model = Annotated[str, typer.Option(help="Whose pieces and positions are counted.")]
 
 
 @app.command()
 def check(
     task: Annotated[str, typer.Argument(help="A task, or `all` that are there.")],
+    changes: Changes = None,
     root: Root = None,
     model: Model = "minilm",
 ) -> None:
@@ -32,7 +36,7 @@ def check(
     from ptbench.task import Task
 
     names = list(listing.choices("task")) if task == "all" else [task]
-    named = {name: chosen("task", name, Task) for name in names}
+    named = {name: chosen("task", name, Task, changes or []) for name in names}
     tasks: dict[str, Task] = {}
     for name, one in named.items():
         tasks |= one.members or {name: one}
@@ -44,6 +48,7 @@ def check(
 @app.command()
 def show(
     task: Annotated[str, typer.Argument(help="A task.")],
+    changes: Changes = None,
     root: Root = None,
     model: Model = "minilm",
     split: Annotated[str, typer.Option(help="Whose examples.")] = "train",
@@ -56,7 +61,7 @@ def show(
     from ptbench.build import chosen
     from ptbench.task import Task
 
-    asked = chosen("task", task, Task)
+    asked = chosen("task", task, Task, changes or [])
     if asked.members:
         raise ConfigError(f"{task} is made of {', '.join(asked.members)}; show one of them")
     outline = chosen("model", model, models.Model).outline()

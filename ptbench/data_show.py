@@ -1,6 +1,6 @@
 """`ptbench data show`: examples as a model reads them, each label under its piece."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def show(
             pieces = named(encoded, encoder)
             for line in beneath(pieces, [marks.get(i, "") for i in range(len(pieces))], 96):
                 console.print(Text(f"  {line}"), soft_wrap=True)
-        answer = ", ".join(kind.classes(row)) or _short(kind.reference(row))
+        answer = ", ".join(kind.classes(row)) or _short(_gold(kind.reference(row)))
         console.print(Text("  answer: ", style="green").append(answer, style="default"))
 
 
@@ -104,6 +104,11 @@ def beneath(above: Sequence[str], below: Sequence[str], width: int) -> list[str]
         upper += one + " " * (size - cell_len(one))
         lower += two + " " * (size - cell_len(two))
     return [line.rstrip() for line in (*lines, upper, lower) if line.strip()]
+
+
+def _gold(reference: object) -> object:
+    """The answers alone, where an answer is scored beside what it is taken from."""
+    return reference["answers"] if isinstance(reference, Mapping) else reference
 
 
 def _short(value: object) -> str:

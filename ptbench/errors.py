@@ -13,6 +13,10 @@ class ConfigError(PtbenchError):
     """A setting that does not exist, has the wrong type, or has no value."""
 
 
+class SweepError(PtbenchError):
+    """A sweep, or its records, cannot be used; the message says why and what to do."""
+
+
 class DataError(PtbenchError):
     """Data that are missing or are not what the task declares."""
 

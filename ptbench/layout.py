@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ptbench.across import FEW_SEEDS, FEW_TASKS, Across
+from ptbench.entry import DASH, Entry
 from ptbench.separable import LEVEL
 from ptbench.statistics import Estimate
-from ptbench.summary import DASH, Entry, Row, Table
+from ptbench.summary import Row, Table
 
 INSEPARABLE, UNVERIFIED = "†", "‡"
 GRID = ("prompt", "encoder", "head", "backbone")
@@ -64,15 +65,23 @@ def numbers(table: Table) -> range:
 
 
 def methods(table: Table) -> Lines:
-    """What each method is: where its prompt enters, its encoder, its head and its backbone."""
+    """Where each method's prompt enters, its encoder, head and backbone; by setting if they differ.
+
+    A setting without a record has no line beside others that have one.
+    """
     names = ["model", "method"][-_labels(table) :]
-    rows = {(row.model, row.method): row for row in table.rows}
-    return [_plain([*names, *GRID])] + [
-        _plain(
-            [*[row.model, row.title][-len(names) :], *(_told(table, row, field) for field in GRID)]
-        )
-        for row in rows.values()
-    ]
+    lines = [_plain([*names, *GRID])]
+    kinds: dict[tuple[str, str], list[tuple[Row, list[str]]]] = {}
+    for row in table.rows:
+        told = [_told(table, row, field) for field in GRID]
+        kinds.setdefault((row.model, row.method), []).append((row, told))
+    for rows in kinds.values():
+        known = [(row, told) for row, told in rows if any(entry.grid for entry in row.entries)]
+        alike = all(told == known[0][1] for _, told in known)
+        for row, told in (known or rows)[: 1 if alike else None]:
+            name = row.title if alike else row.label
+            lines.append(_plain([*[row.model, name][-len(names) :], *told]))
+    return lines
 
 
 def caption(table: Table) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -20,6 +21,7 @@ from transformers import (
     BertForMaskedLM,
     BertModel,
     BertTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
 )
 from transformers.utils.logging import disable_progress_bar
@@ -88,14 +90,30 @@ class Pretrained(Model):
         return self._found(self._outline)
 
     def _found(self, build: Callable[[str], Backbone]) -> Backbone:
+        source = self.folder() or self.name
         try:
-            return build(self.folder() or self.name)
+            self._refuse_foreign(source)
+            return build(source)
         except OSError as error:
             raise BackboneError(
                 f"model.name={self.name}: not found on the hub and no folder here ({error}); "
                 "check the name and the network (`ptbench doctor`), or give model.name=<folder> "
                 "with config.json, model.safetensors and the tokenizer's files"
             ) from error
+
+    def _refuse_foreign(self, source: str) -> None:
+        """A checkpoint's own code is never run; another class of the same type would fit nothing.
+
+        So the THUDM's GLM of 2022 has the type `glm`, which is a later model's in transformers.
+        """
+        said, _ = PreTrainedConfig.get_config_dict(source, **self._where)
+        for architecture in said.get("architectures") or []:
+            if not hasattr(transformers, architecture):
+                raise BackboneError(
+                    f"model.name={self.name}: its class {architecture} is not in transformers "
+                    f"{transformers.__version__} but code of its own folder, which is not run; "
+                    "take a model of `ptbench list model`, or one of a family that README names"
+                )
 
     def _load(self, source: str) -> Backbone:
         tokenizer = AutoTokenizer.from_pretrained(source, **self._where)

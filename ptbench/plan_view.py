@@ -11,9 +11,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ptbench.entry import DASH
 from ptbench.estimates import Estimate, likeness
 from ptbench.planning import Planned, State
-from ptbench.summary import DASH
 from ptbench.sweeps import Place, Sweep, setting_text
 
 
@@ -71,7 +71,7 @@ def rows(sweep: Sweep, cells: Sequence[Planned]) -> Table:
         columns[str(state)] = [_seeds(group, state) for group in by_place.values()]
     for name, tell in costs.items():
         columns[name] = [_estimated(group, tell) for group in by_place.values()]
-    shown = {name: column for name, column in columns.items() if any(column)}
+    shown = {name: column for name, column in columns.items() if {*column} - {"", DASH}}
     of = f" on {models.pop()}" if len(models) == 1 else ""
     table = Table(title=f"{sweep.name}{of}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in shown:

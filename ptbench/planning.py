@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 from ptbench import records, sweeps
 from ptbench.estimates import Estimate, Estimates
 from ptbench.paths import RECORDS
+from ptbench.provenance import UNRECORDED
 from ptbench.sweeps import (
     CELL,
     Place,
@@ -24,9 +25,6 @@ from ptbench.sweeps import (
     setting,
     values_of,
 )
-
-# what no record says: it decides no result
-UNRECORDED = ("hydra", "tracking", "rerun", "save", "predictions", "sweeps", "tuned")
 
 
 class State(StrEnum):
@@ -131,7 +129,8 @@ def _state(
 
 
 def _recorded(key: str) -> bool:
-    return "/" not in key and key.partition(".")[0] not in UNRECORDED and key != "data.root"
+    told = key.partition(".")[0] not in (*UNRECORDED, "sweeps", "tuned")
+    return told and "/" not in key and key != "data.root"
 
 
 def _fits(record: Stored, fixed: Mapping[str, str]) -> bool:

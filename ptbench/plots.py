@@ -1,6 +1,6 @@
 """The figures of a sweep from its records; which there are is decided by what it varies."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -10,8 +10,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator, NullLocator
 
+from ptbench.entry import Entry
 from ptbench.figures import (
     FLOOR,
     LOOK,
@@ -27,8 +28,8 @@ from ptbench.figures import (
 )
 from ptbench.paths import PLOTS
 from ptbench.plots_over import over_scale, over_setting, steps
-from ptbench.summary import Entry, Table, table
-from ptbench.sweeps import Place, Stored, Sweep, gather
+from ptbench.summary import Table, table
+from ptbench.sweeps import Stored, Sweep
 
 __all__ = ["draw", "plot", "styles"]
 
@@ -58,14 +59,11 @@ def draw(records: Sequence[Stored], sweep: Sweep | None) -> dict[str, Figure]:
     for key in summed.sweep.settings:
         if steps(summed.sweep, key):
             figures[key.rpartition(".")[2]] = partial(over_setting, key=key)
-    places = gather(records, summed.sweep)
     with mpl.rc_context(LOOK):
-        return {
-            f"{summed.sweep.name}-{name}": draw(summed, places) for name, draw in figures.items()
-        }
+        return {f"{summed.sweep.name}-{name}": draw(summed) for name, draw in figures.items()}
 
 
-def _score_figure(summed: Table, _: dict[Place, list[Stored]]) -> Figure:
+def _score_figure(summed: Table) -> Figure:
     style = styles(summed.sweep.axes["method"])
 
     def draw(axes: Axes, panel: Panel) -> None:
@@ -78,6 +76,11 @@ def _score_figure(summed: Table, _: dict[Place, list[Stored]]) -> Figure:
         for row in summed.rows:
             if panel.has(row.model):
                 _point(axes, row.entries[place], style[row.method])
+        low, high = axes.get_xlim()
+        if high < 10 * low:  # may hold no power of ten, and then has no number on a log axis
+            axes.set_xscale("linear")
+            axes.xaxis.set_major_locator(MaxNLocator(3))
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
     said = f"{spread(summed)}{each(summed)}"
     title = f"{summed.sweep.name}: score against trained parameters ({said})"
@@ -100,12 +103,12 @@ def _point(axes: Axes, entry: Entry, style: Style) -> None:
         )
 
 
-def _cost_figure(summed: Table, places: Mapping[Place, Sequence[Stored]]) -> Figure:
+def _cost_figure(summed: Table) -> Figure:
     style = styles(summed.sweep.axes["method"])
 
     def draw(axes: Axes, panel: Panel) -> None:
         axes.set(xlabel="seconds of a training step", ylabel="peak memory (MB)")
-        for place, group in places.items():
+        for place, group in summed.places.items():
             costs = [record["cost"] for record in group if record["status"] == "done"]
             if costs and place.task == panel.task and panel.has(place.model):
                 seconds = fmean(cost["seconds_per_step"] for cost in costs)
@@ -121,7 +124,7 @@ def _cost_figure(summed: Table, places: Mapping[Place, Sequence[Stored]]) -> Fig
     return layout(summed, title, draw, keys)
 
 
-def _curves_figure(summed: Table, places: dict[Place, list[Stored]]) -> Figure:
+def _curves_figure(summed: Table) -> Figure:
     style = styles(summed.sweep.axes["method"])
 
     def draw(axes: Axes, panel: Panel) -> None:
@@ -129,7 +132,7 @@ def _curves_figure(summed: Table, places: dict[Place, list[Stored]]) -> Figure:
         axes.set_xlabel("epoch")
         axes.set_ylabel(f"{column.metric}, {column.selected} split (points)")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        for place, group in places.items():
+        for place, group in summed.places.items():
             if place.task == panel.task and panel.has(place.model):
                 _curve(axes, group, style[place.method])
 

@@ -21,7 +21,7 @@ from ptbench.figures import (
     titles,
 )
 from ptbench.summary import Table
-from ptbench.sweeps import Place, Stored, Sweep, canonical, score
+from ptbench.sweeps import Stored, Sweep, canonical, score
 
 FEWEST, WIDE = 3, 8  # values that make a line; from how many times on an axis is logarithmic
 Points = dict[float, list[float]]  # where on the axis: the scores of the seeds, in points
@@ -42,7 +42,7 @@ def steps(sweep: Sweep, key: str) -> dict[str, float]:
         return {value: float(place) for place, value in enumerate(values)}
 
 
-def over_setting(summed: Table, places: Mapping[Place, Sequence[Stored]], key: str) -> Figure:
+def over_setting(summed: Table, key: str) -> Figure:
     """Score over the values of one setting, a line for each method and its other settings."""
     number = summed.sweep.settings.index(key)
     where = steps(summed.sweep, key)
@@ -50,7 +50,7 @@ def over_setting(summed: Table, places: Mapping[Place, Sequence[Stored]], key: s
 
     def lines(panel: Panel) -> Lines:
         found: Lines = {}
-        for place, group in places.items():
+        for place, group in summed.places.items():
             if place.task == panel.task and panel.has(place.model):
                 others = place.settings[:number] + place.settings[number + 1 :]
                 line = found.setdefault((place.method, others), {})
@@ -68,12 +68,12 @@ def over_setting(summed: Table, places: Mapping[Place, Sequence[Stored]], key: s
     return _lines(summed, readable(key), lines, dress, rest, summed.sweep.axes["model"])
 
 
-def over_scale(summed: Table, places: Mapping[Place, Sequence[Stored]]) -> Figure:
+def over_scale(summed: Table) -> Figure:
     """Score over the parameters of the models, a line for each method and its settings."""
 
     def lines(panel: Panel) -> Lines:
         found: Lines = {}
-        for place, group in places.items():
+        for place, group in summed.places.items():
             done = [record for record in group if record["status"] == "done"]
             if done and place.task == panel.task:
                 size = fmean(record["cost"]["total_parameters"] for record in done)
@@ -119,7 +119,8 @@ def _lines(
     title = dict(titles(summed))
     keys = []
     for method, others in dict.fromkeys(known):
-        said = [f"{readable(key)} {value}" for key, value in zip(rest, others, strict=True)]
+        told = zip(rest, others, strict=True)
+        said = [f"{readable(key)} {value}" for key, value in told if value != "null"]
         keys.append(Line2D([], [], label=", ".join([title[method], *said]), **look(method, others)))
     keys.append(Line2D([], [], label="majority floor", **FLOOR))
     said = f"{summed.sweep.name}: score over {what} ({spread(summed)})"

@@ -14,13 +14,22 @@ from omegaconf import DictConfig, OmegaConf
 from ptbench.paths import ROOT
 
 CODE = ("ptbench", "methods", "tasks", "conf", "sweeps")
+UNRECORDED = (
+    "hydra",
+    "tracking",
+    "rerun",
+    "save",
+    "predictions",
+    "fuse",
+    "mean",
+)  # decide no score
 PACKAGES = ("accelerate", "datasets", "numpy", "tokenizers", "torch", "transformers")
 
 
 def portable(config: DictConfig) -> dict[str, Any]:
     """The resolved config without what only this machine knows."""
     resolved: Any = OmegaConf.to_container(config, resolve=True)
-    for node in ("hydra", "tracking", "rerun", "save", "predictions", "fuse"):
+    for node in UNRECORDED:
         resolved.pop(node, None)
     if resolved["data"]["root"] is not None:
         resolved["data"]["root"] = "local"

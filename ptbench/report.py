@@ -22,7 +22,7 @@ from ptbench.layout import (
 from ptbench.paths import REPORTS
 from ptbench.report_figures import inline, shown
 from ptbench.summary import Table
-from ptbench.sweeps import Place, Stored, Sweep, gather, score, setting_text
+from ptbench.sweeps import Place, Stored, Sweep, gather, observed, score, setting_text
 from ptbench.tables import table
 
 PARTS = Path(__file__).parent  # report.html, report.css and report.js lie beside this file
@@ -54,10 +54,9 @@ def write(records: Sequence[Stored], sweep: Sweep | None, folder: Path = REPORTS
 
     Raises SweepError as the table of the same records does, ReportError where it cannot be written.
     """
-    summed = table(records, sweep)
-    file = folder / f"{summed.sweep.name}.html"
+    text = page(records, sweep)
+    file = folder / f"{(sweep or observed(records)).name}.html"
     draft = file.with_suffix(".html.tmp")
-    text = page(records, summed)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         draft.write_bytes(text.encode("utf-8", "replace"))  # an error may quote half a character
@@ -69,16 +68,17 @@ def write(records: Sequence[Stored], sweep: Sweep | None, folder: Path = REPORTS
     return file
 
 
-def page(records: Sequence[Stored], summed: Table) -> str:
+def page(records: Sequence[Stored], sweep: Sweep | None) -> str:
     """The page's text, the same for the same records."""
-    places = gather(records, summed.sweep)
-    cells = list(_cells(places, summed))
+    summed, sweep = table(records, sweep), sweep or observed(records)
+    places = gather(records, sweep)  # all cells, where the table averages over some
+    cells = list(_cells(places, sweep, summed))
     settings, origins = ([cell.pop(key) for cell in cells] for key in ("config", "origin"))
     shared_settings, shared_origin = _shared(settings), _shared(origins)
     for cell, own, origin in zip(cells, settings, origins, strict=True):
         cell["settings"] = {k: v for k, v in own.items() if k not in shared_settings}
         cell["origin"] = {k: v for k, v in origin.items() if k not in shared_origin}
-    varied = [("settings", False)] if summed.sweep.settings else []
+    varied = [("settings", False)] if sweep.settings else []
     scores = _pieces(summed)
     return _template().render(
         summed=summed,
@@ -89,7 +89,7 @@ def page(records: Sequence[Stored], summed: Table) -> str:
         seeds=[_seeds(row.entries) for row in summed.rows],
         failures=[cell for cell in cells if cell["lost"]],
         missing=_missing(places, summed),
-        drawn=(drawn := shown(places, summed.sweep)),
+        drawn=(drawn := shown(places, sweep)),
         plots=inline(records, drawn),
         columns={"scores": _columns(scores), "cells": [*PLACE, *varied, *END]},
         cells=cells,
@@ -126,7 +126,9 @@ def _template() -> Any:
     return made.get_template("report.html")
 
 
-def _cells(places: Mapping[Place, Sequence[Stored]], summed: Table) -> Iterator[dict[str, Any]]:
+def _cells(
+    places: Mapping[Place, Sequence[Stored]], sweep: Sweep, summed: Table
+) -> Iterator[dict[str, Any]]:
     """Every record as its row and its details, those that failed first."""
     finished = {
         (place, record["cell"]["seed"])
@@ -139,7 +141,7 @@ def _cells(places: Mapping[Place, Sequence[Stored]], summed: Table) -> Iterator[
     for place, record in sorted(found, key=lambda pair: pair[1]["status"] == "done"):
         done = record["status"] == "done"
         cell, origin = record["cell"], record["provenance"]
-        setting = [text] if (text := setting_text(summed.sweep, place)) else []
+        setting = [text] if (text := setting_text(sweep, place)) else []
         names = [cell["task"], cell["model"], titles[cell["method"]], *setting]
         yield {
             "hash": record["hash"],

@@ -1,13 +1,13 @@
 """A sweep's records summed up over seeds: what tables and plots both show."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from statistics import fmean, stdev
+from statistics import fmean
 
-from ptbench.paper import Figure, Reference, reference
-from ptbench.separable import LEVEL, separation
+from ptbench.entry import DASH, Entry, entered
+from ptbench.macro import Places, averaged
+from ptbench.paper import Reference, reference
+from ptbench.separable import separation
 from ptbench.sweeps import (
     Place,
     Stored,
@@ -19,58 +19,6 @@ from ptbench.sweeps import (
     setting_text,
     titles,
 )
-
-DASH = "-"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One task of one row: its seeds' scores in points (0 to 100), and how other seeds ended."""
-
-    values: tuple[float, ...]
-    failures: tuple[str, ...]
-    trainable: float | None  # parameters
-    total: float | None  # parameters
-    grid: dict[str, str]  # the method's place in the grid: prompt, encoder, head, backbone
-    p: float | None = None  # that it differs from the best of its column and model; None: untested
-    paper: Figure | None = None
-
-    @cached_property
-    def mean(self) -> float | None:
-        """Mean over the seeds, in points."""
-        return fmean(self.values) if self.values else None
-
-    @cached_property
-    def deviation(self) -> float | None:
-        """Sample standard deviation over the seeds, in points; None below two."""
-        return stdev(self.values) if len(self.values) > 1 else None
-
-    @property
-    def difference(self) -> float | None:
-        """From the paper's value on the same backbone, in points."""
-        known = self.paper.points if self.paper and self.paper.same else None
-        return None if known is None or self.mean is None else self.mean - known
-
-    @property
-    def inseparable(self) -> bool:
-        """Whether a test against the best of its column and model finds no difference."""
-        return self.p is not None and self.p >= LEVEL
-
-    @property
-    def share(self) -> float | None:
-        """Trained parameters in % of all."""
-        if self.trainable is None or self.total is None:
-            return None
-        return 100 * self.trainable / self.total
-
-    def text(self, seeds: int) -> str:
-        """The entry as printed in a table whose caption promises that many seeds."""
-        if self.mean is None:
-            return ", ".join(sorted(set(self.failures))) or DASH
-        spread = "" if self.deviation is None else f" ± {self.deviation:.1f}"
-        notes = [f"n={len(self.values)}"] if len(self.values) != seeds else []
-        notes += [f"{count} {status}" for status, count in sorted(Counter(self.failures).items())]
-        return f"{self.mean:.1f}{spread}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 @dataclass(frozen=True)
@@ -114,6 +62,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    places: Places  # what it sums up
     untested: tuple[tuple[str, str], ...] = ()  # tasks and models, where others are tested
     reference: Reference | None = None  # the paper's table that the sweep names
 
@@ -156,13 +105,14 @@ def table(records: Sequence[Stored], sweep: Sweep | None) -> Table:
     Raises SweepError where there are no records, a seed of a cell has finished twice, or
     protocols, metrics or splits are mixed.
     """
-    sweep = sweep or observed(records)
-    places = gather(records, sweep)
+    found = gather(records, sweep := sweep or observed(records))
+    notes = _notes(sweep, found, len(records))
+    places, sweep = averaged(found, sweep)
     shown = [record for group in places.values() for record in group]
     columns = {task: _column(task, shown) for task in sweep.axes["task"]}
     separated, paper = separation(places), reference(sweep)
     entries = {
-        place: _entry(
+        place: entered(
             group,
             separated.p.get(place),
             paper.figure(place, columns[place.task].metric) if paper else None,
@@ -174,7 +124,8 @@ def table(records: Sequence[Stored], sweep: Sweep | None) -> Table:
         _only((r["config"]["protocol"]["name"] for r in shown), "protocol", sweep.name),
         tuple(columns.values()),
         _rows(entries, sweep, titles(shown, sweep)),
-        _notes(shown, left_out=len(records) - len(shown)),
+        notes,
+        places,
         separated.untested,
         paper,
     )
@@ -188,23 +139,6 @@ def _rows(entries: dict[Place, Entry], sweep: Sweep, title: dict[str, str]) -> t
     return tuple(
         Row(model, method, title[method], setting, tuple(found))
         for (model, method, setting), found in rows.items()
-    )
-
-
-def _entry(group: Sequence[Stored], p: float | None, paper: Figure | None) -> Entry:
-    done = [record for record in group if record["status"] == "done"]
-    finished = {record["cell"]["seed"] for record in done}
-    # A seed that failed and has finished under a mended configuration since is no failure.
-    others = {r["cell"]["seed"]: r["status"] for r in group if r["cell"]["seed"] not in finished}
-    costs = [record["cost"] for record in done]
-    return Entry(
-        tuple(100 * score(record) for record in done),
-        tuple(others.values()),
-        fmean(cost["trainable_parameters"] for cost in costs) if costs else None,
-        fmean(cost["total_parameters"] for cost in costs) if costs else None,
-        next((dict(r["adaptation"]) for r in [*done, *group] if r.get("adaptation")), {}),
-        p,
-        paper,
     )
 
 
@@ -230,16 +164,22 @@ def _only(values: Iterable[str], what: str, where: str) -> str:
     return first
 
 
-def _notes(shown: Sequence[Stored], left_out: int) -> tuple[str, ...]:
+def _notes(sweep: Sweep, places: Places, records: int) -> tuple[str, ...]:
     """Where the records come from, and what the reader should know about them."""
+    shown = [record for group in places.values() for record in group]
     commits = sorted({str(record["provenance"]["commit"])[:8] for record in shown})
     dirty = sum(bool(record["provenance"]["dirty"]) for record in shown)
     notes = [f"Records of commit {', '.join(commits)}."]
+    if sweep.mean:
+        parts = len(sweep.axes[sweep.mean])
+        notes.insert(0, f"Each seed's score is the mean over {parts} values of {sweep.mean}.")
     if dirty:
         notes.append(
             f"Made from a tree with uncommitted changes: {dirty} of {len(shown)} records; commit "
             "the changes and run these cells again (rerun=true)."
         )
-    if left_out:
+    if sweep.search:
+        notes.insert(0, f"Each score is that of the best of a search's trials: {records} in all.")
+    elif left_out := records - len(shown):
         notes.append(f"Records outside the sweep's axes, not shown: {left_out}.")
     return tuple(notes)

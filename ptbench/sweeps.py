@@ -10,17 +10,12 @@ from typing import Any, NamedTuple
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from ptbench.errors import PtbenchError
+from ptbench.errors import SweepError
 from ptbench.listing import description
-from ptbench.paths import RECORDS, ROOT, SWEEPS
-from ptbench.records import path_of
+from ptbench.paths import RECORDS, SWEEPS
+from ptbench.rivals import Stored, best_trials, refuse_rivals
 
 CELL = ("task", "model", "method", "seed")
-Stored = Mapping[str, Any]  # one record file, as records.load gives it
-
-
-class SweepError(PtbenchError):
-    """A sweep, or its records, cannot be used; the message says why and what to do."""
 
 
 class Cell(NamedTuple):
@@ -49,6 +44,8 @@ class Sweep:
     description: str
     axes: dict[str, tuple[str, ...]]
     paper: str | None = None  # the table beside it, `<paper>/<table>`; no heir has its sweep's
+    mean: str | None = None  # the axis over which its tables and plots average, a macro mean
+    search: bool = False  # whether each cell has many records, the trials of a search
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -72,8 +69,11 @@ def read(name: str, folder: Path = SWEEPS) -> Sweep:
     if missing := [axis for axis in CELL if axis not in axes]:
         raise SweepError(f"sweeps/{name}.yaml: add {', '.join(missing)} to hydra.sweeper.params")
     file = folder / f"{name}.yaml"
-    paper = OmegaConf.select(OmegaConf.load(file), "paper")
-    return Sweep(name, description(file).rstrip("."), axes, paper)
+    own = OmegaConf.load(file)
+    paper, search = (OmegaConf.select(own, key) for key in ("paper", "search"))
+    if (mean := _mean(name, folder)) not in {None, *axes} - {*CELL}:
+        raise SweepError(f"sweeps/{name}.yaml: mean={mean} is no setting in hydra.sweeper.params")
+    return Sweep(name, description(file).rstrip("."), axes, paper, mean, bool(search))
 
 
 def find(name: str, folder: Path = SWEEPS) -> Sweep | None:
@@ -109,7 +109,8 @@ def gather(records: Sequence[Stored], sweep: Sweep) -> dict[Place, list[Stored]]
 def places(records: Sequence[Stored], sweep: Sweep) -> dict[Place, list[Stored]]:
     """The sweep's records by place, in its order and empty where there are none.
 
-    Raises SweepError where a seed has finished with two hashes.
+    Of a search, each seed's best trial and those that did not finish. Raises SweepError where a
+    seed has finished with two hashes otherwise.
     """
     tasks, models, methods = (sweep.axes[axis] for axis in ("task", "model", "method"))
     settings = product(*([canonical(v) for v in sweep.axes[key]] for key in sweep.settings))
@@ -120,8 +121,10 @@ def places(records: Sequence[Stored], sweep: Sweep) -> dict[Place, list[Stored]]
         place = place_of(record, sweep)
         if place in found and str(record["cell"]["seed"]) in sweep.axes["seed"]:
             found[place].append(record)
+    if sweep.search:
+        return {place: best_trials(group) for place, group in found.items()}
     for group in found.values():
-        _refuse_rivals(group, sweep)
+        refuse_rivals(group, sweep.name)
     return found
 
 
@@ -146,9 +149,10 @@ def titles(records: Sequence[Stored], sweep: Sweep) -> dict[str, str]:
 
 
 def setting_text(sweep: Sweep, place: Place) -> str:
-    """The place's values on the extra axes, such as 'learning rate 0.01'; empty without any."""
+    """The place's values on the extra axes, such as 'learning rate 0.01', without those not set."""
     keys = (key.rpartition(".")[2].replace("_", " ") for key in sweep.settings)
-    return ", ".join(f"{key} {value}" for key, value in zip(keys, place.settings, strict=True))
+    pairs = zip(keys, place.settings, strict=True)
+    return ", ".join(f"{key} {value}" for key, value in pairs if value != "null")
 
 
 def place_of(record: Stored, sweep: Sweep) -> Place:
@@ -190,45 +194,20 @@ def values_of(key: str, text: object) -> tuple[str, ...]:
 
 def _params(name: str, folder: Path) -> dict[str, Any]:
     """The sweeper's axes, those of the sweeps that it starts from included."""
-    config = OmegaConf.load(folder / f"{name}.yaml")
     params: dict[str, Any] = {}
-    for entry in OmegaConf.select(config, "defaults") or []:
-        if isinstance(entry, str) and entry in names(folder):
-            params |= _params(entry, folder)
-    return params | dict(OmegaConf.select(config, "hydra.sweeper.params") or {})
+    for config in _lineage(name, folder):
+        params |= dict(OmegaConf.select(config, "hydra.sweeper.params") or {})
+    return params
 
 
-def _refuse_rivals(group: Sequence[Stored], sweep: Sweep) -> None:
-    seen: dict[int, Stored] = {}
-    for record in group:
-        if record["status"] != "done":
-            continue
-        rival = seen.setdefault(record["cell"]["seed"], record)
-        if rival is not record:
-            raise SweepError(
-                f"two finished records for one cell, {_file(rival, sweep)} "
-                f"and {_file(record, sweep)}; they differ in {_differing(rival, record)}: delete "
-                "the outdated one"
-            )
+def _mean(name: str, folder: Path) -> str | None:
+    said = [OmegaConf.select(config, "mean") for config in _lineage(name, folder)]
+    return next((mean for mean in reversed(said) if mean), None)
 
 
-def _differing(one: Stored, other: Stored, most: int = 3) -> str:
-    """The settings that differ, with both values; or that none does."""
-    ours, theirs = (_flat(record["config"]) for record in (one, other))
-    keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
-    told = [f"{key} ({ours.get(key)}, {theirs.get(key)})" for key in keys]
-    more = ["..."] if told[most:] else []
-    return ", ".join([*told[:most], *more]) or "data, backbone or code, not in their settings"
-
-
-def _flat(config: Stored, above: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in config.items():
-        inner = isinstance(value, Mapping)
-        flat |= _flat(value, f"{above}{key}.") if inner else {f"{above}{key}": value}
-    return flat
-
-
-def _file(record: Stored, sweep: Sweep) -> Path:
-    folder = RECORDS.relative_to(ROOT)
-    return path_of(sweep.name, record["cell"], record["hash"], folder)
+def _lineage(name: str, folder: Path) -> list[Any]:
+    """The sweep's file behind those that it starts from."""
+    config = OmegaConf.load(folder / f"{name}.yaml")
+    defaults = OmegaConf.select(config, "defaults") or []
+    parents = [entry for entry in defaults if isinstance(entry, str) and entry in names(folder)]
+    return [*(one for entry in parents for one in _lineage(entry, folder)), config]

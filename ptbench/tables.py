@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from ptbench.across import Across, across
+from ptbench.entry import Entry
 from ptbench.latex import to_latex
 from ptbench.layout import (
     GRID,
@@ -22,7 +23,7 @@ from ptbench.layout import (
     over_tasks_caption,
 )
 from ptbench.paths import TABLES
-from ptbench.summary import Entry, Table, table
+from ptbench.summary import Table, table
 
 __all__ = [
     "Table",

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from ptbench.data import Data, Row, Source
-from ptbench.errors import DataError
-from ptbench.kinds import Generation, Kind
+from ptbench.errors import ConfigError, DataError
+from ptbench.kinds import Classification, Generation, Kind
 from ptbench.protocol import HELD_OUT, Protocol
 
 LOGGER = logging.getLogger(__name__)
@@ -150,6 +150,25 @@ class Writing(Task):
     @property
     def asks(self) -> Kind:
         return replace(self.kind, new_tokens=self.new_tokens, beams=self.beams)
+
+
+@dataclass(frozen=True)
+class Templated(Task):
+    """A task whose text has several forms: `template` is one of `texts`, as the authors count."""
+
+    template: int
+
+    kind: ClassVar[Classification]
+    texts: ClassVar[Sequence[str]]
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.template < len(self.texts):
+            known = ", ".join(map(str, range(len(self.texts))))
+            raise ConfigError(f"task.template={self.template}: known: {known}")
+
+    @property
+    def asks(self) -> Kind:
+        return replace(self.kind, text=self.texts[self.template])
 
 
 def _root(data: Data) -> Path | None:

@@ -1,5 +1,6 @@
 """What is wrong in a command, a config or a data file is named, with the remedy."""
 
+import json
 import re
 from pathlib import Path
 
@@ -217,6 +218,17 @@ def test_a_model_that_the_hub_does_not_give(monkeypatch: pytest.MonkeyPatch) -> 
     model = built(*pretrained("nobody/nothing")).model
     with pytest.raises(BackboneError, match=r"model\.name=nobody/nothing: not found on the hub"):
         model.load()
+
+
+def test_a_model_whose_class_is_code_of_its_own_folder(tmp_path: Path) -> None:
+    """As THUDM/glm-10b, whose type `glm` is another model in transformers."""
+    said = {"model_type": "glm", "architectures": ["GLMModel"], "num_layers": 48}
+    (tmp_path / "config.json").write_text(json.dumps(said))
+    model = built(*pretrained(str(tmp_path))).model
+    with pytest.raises(BackboneError, match=r"its class GLMModel is not in .* not run; take a"):
+        model.load()
+    with pytest.raises(BackboneError, match="its class GLMModel"):
+        model.outline()
 
 
 def test_a_rate_that_diverges_is_named_in_the_record(bench: Bench) -> None:

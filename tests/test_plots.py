@@ -57,6 +57,14 @@ def test_figures_are_drawn_and_their_files_are_the_same_twice(
     assert first[0].read_bytes().startswith(b"\x89PNG")
 
 
+def test_an_axis_has_numbers_however_near_the_sizes_are(records: list[dict[str, Any]]) -> None:
+    for place, made in enumerate(records):
+        made["cost"]["trainable_parameters"] = 184_320 + place
+    axes = plots.draw(records, SWEEP)["pair-score"].axes[0]
+    low, high = axes.get_xlim()
+    assert sum(low <= tick <= high for tick in axes.get_xticks()) > 1
+
+
 def test_no_records_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SweepError, match="ptbench run sweeps=pair"):
         plots.plot([], SWEEP, tmp_path)

@@ -13,7 +13,6 @@ import pytest
 
 from ptbench import records, report, report_figures, sweeps
 from ptbench.paths import ROOT
-from ptbench.summary import table
 from ptbench.sweeps import Sweep, SweepError
 from tests.recorded import whole
 
@@ -130,7 +129,7 @@ def test_a_cell_tells_only_what_sets_it_apart(page: str) -> None:
 
 
 def test_the_same_records_give_the_same_page(page: str) -> None:
-    assert report.page(made_up(), table(made_up(), SWEEP)) == page
+    assert report.page(made_up(), SWEEP) == page
 
 
 def test_the_figures_of_a_real_sweep_are_all_in_its_page(tmp_path: Path) -> None:

@@ -1,5 +1,10 @@
 """A search is its records: equal budgets, pruning, going on, the best point written."""
 
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -10,7 +15,7 @@ from omegaconf import OmegaConf
 from ptbench import records, search
 from ptbench.errors import ConfigError, Pruned
 from ptbench.train import Point
-from tests.runs import redirected
+from tests.runs import CONTEXT, PATIENCE, redirected
 
 CELL = ("pocket_sentiment", "tiny", "ptuning_v2", "0")
 RATE = search._distribution("rate", {"low": 1e-3, "high": 1e-1})
@@ -34,28 +39,66 @@ def asked(trials: int = 4) -> search.Search:
     return search.Search("some_search", trials, {"ptuning_v2": {KEY: RATE}}, [CELL])
 
 
-def test_a_whole_search_spends_its_budget_and_goes_on_where_it_was_cut(tmp_path: Path) -> None:
-    small = ("train.epochs=1", "data.train_rows=8", "task.train=20", "predictions=false")
-    two = search.read("pocket_search")
-    two = search.Search(two.sweep, 2, two.spaces, two.cells)
-    load = records.load
+SMALL = ("train.epochs=1", "data.train_rows=8", "task.train=20", "predictions=false")
 
-    def loaded(sweep: str) -> list[dict[str, Any]]:
-        return load(sweep, tmp_path / "records")
+
+@contextmanager
+def searching(folder: Path, trials: int) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """The pocket search with so many trials, below the folder; gives what loads its records."""
+    load, read = records.load, search.read
+
+    def loaded(sweep: str = "pocket_search") -> list[dict[str, Any]]:
+        return load(sweep, folder / "records")
 
     with (
-        redirected(tmp_path),
+        redirected(folder),
         mock.patch.object(search.records, "load", loaded),
-        mock.patch.object(search, "read", lambda name: two),
+        mock.patch.object(search, "read", lambda name: replace(read(name), trials=trials)),
     ):
-        files = search.search("pocket_search", small, tmp_path / "tuned")
-        first = loaded("pocket_search")
-        assert search.search("pocket_search", small, tmp_path / "tuned") == files
-        assert loaded("pocket_search") == first, "a search that is done runs nothing"
-        more = search.Search(two.sweep, 3, two.spaces, two.cells)
-        with mock.patch.object(search, "read", lambda name: more):
-            search.search("pocket_search", small, tmp_path / "tuned")
-        after = loaded("pocket_search")
+        yield loaded
+
+
+def searched(folder: Path) -> list[Path]:
+    return search.search("pocket_search", SMALL, folder / "tuned")
+
+
+def killed(folder: Path) -> None:
+    """Dies in the second trial, by a signal that nothing can catch."""
+
+    def die(_: search.Pruning, __: Point) -> None:
+        if list((folder / "records").rglob("*.json")):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with searching(folder, 2), mock.patch.object(search.Pruning, "__call__", die):
+        searched(folder)
+
+
+def test_a_search_that_was_killed_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    process = CONTEXT.Process(target=killed, args=(tmp_path,))
+    process.start()
+    process.join(PATIENCE)
+    assert process.exitcode == -signal.SIGKILL
+    with searching(tmp_path, 2) as loaded:
+        (before,) = loaded()
+        searched(tmp_path)
+        after = loaded()
+    assert before in after, "the finished trial was lost or run again"
+    with searching(tmp_path / "whole", 2) as loaded:
+        searched(tmp_path / "whole")
+        whole = loaded()
+    assert [(r["hash"], r["scores"]) for r in after] == [(r["hash"], r["scores"]) for r in whole]
+    assert len(after) == 4
+
+
+def test_a_whole_search_spends_its_budget_and_goes_on_where_it_was_cut(tmp_path: Path) -> None:
+    with searching(tmp_path, 2) as loaded:
+        files = searched(tmp_path)
+        first = loaded()
+        assert searched(tmp_path) == files
+        assert loaded() == first, "a search that is done runs nothing"
+    with searching(tmp_path, 3) as loaded:
+        searched(tmp_path)
+        after = loaded()
     methods = [r["cell"]["method"] for r in first]
     assert methods == ["finetune"] * 2 + ["ptuning_v2"] * 2
     assert {r["config"]["protocol"]["name"] for r in first} == {"search"}

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,22 @@ def test_two_hashes_in_one_cell_are_refused(records: list[dict[str, Any]], pair:
     rival = record("red", "finetune", 1, 0.1, hash="ffffffff")
     with pytest.raises(SweepError, match=r"red/.*s1-00000001\.json .*s1-ffffffff\.json; .*delete"):
         tables.table([*records, rival], pair)
+
+
+def test_of_a_search_the_best_trial_stands_in_the_table(
+    records: list[dict[str, Any]], pair: Sweep
+) -> None:
+    trials = [
+        record("red", "finetune", 1, 0.1, hash="ffffffff"),
+        record("red", "finetune", 1, 0.99, hash="eeeeeeee"),
+        record("red", "finetune", 1, None, "pruned", hash="dddddddd"),
+    ]
+    summed = tables.table([*records, *trials], replace(pair, search=True))
+    row = next(row for row in summed.rows if row.method == "finetune")
+    assert max(row.entries[0].values) == pytest.approx(99)
+    assert len(row.entries[0].values) == 3
+    assert row.entries[0].failures == ()
+    assert f"best of a search's trials: {len(records) + 3} in all." in summed.notes[0]
 
 
 def test_two_configs_in_one_cell_are_told_by_the_settings_that_differ(pair: Sweep) -> None:

@@ -139,7 +139,10 @@ def few(folder: Path) -> Path:
 
 
 def test_fewglue_trains_on_its_own_rows_and_reports_superglues(tmp_path: Path) -> None:
-    task, protocol = chosen("task", "fewglue", Task), built("model=tiny", "task=fewglue").protocol
+    task, protocol = (
+        chosen("task", "fewglue_boolq", Task),
+        built("model=tiny", "task=fewglue_boolq").protocol,
+    )
     splits = task.splits(Data(str(few(tmp_path)), None), protocol)
     assert {row["passage"] for row in splits.train} == {"It is fewglue/boolq/train32 ."}
     assert (len(splits.train), len(splits.select), len(splits.report)) == (4, 3, 2)
@@ -151,7 +154,10 @@ def test_fewglue_trains_on_its_own_rows_and_reports_superglues(tmp_path: Path) -
 @pytest.mark.parametrize("file", ["fewglue/boolq/train32", "fewglue/boolq/dev32"])
 def test_fewglue_names_the_file_that_is_missing(tmp_path: Path, file: str) -> None:
     (few(tmp_path) / f"{file}.jsonl").unlink()
-    task, protocol = chosen("task", "fewglue", Task), built("model=tiny", "task=fewglue").protocol
+    task, protocol = (
+        chosen("task", "fewglue_boolq", Task),
+        built("model=tiny", "task=fewglue_boolq").protocol,
+    )
     with pytest.raises(NoData, match=f"{file}.jsonl is missing"):
         task.splits(Data(str(tmp_path), None), protocol)
     with pytest.raises(
@@ -161,7 +167,7 @@ def test_fewglue_names_the_file_that_is_missing(tmp_path: Path, file: str) -> No
 
 
 def test_fewglue_identity_changes_with_the_files_it_reads(tmp_path: Path) -> None:
-    task, before = chosen("task", "fewglue", Task), few(tmp_path)
+    task, before = chosen("task", "fewglue_boolq", Task), few(tmp_path)
     first = task.identity(Data(str(before), None))
     write_rows(tmp_path / "fewglue" / "boolq" / "dev32.jsonl", [])
     assert task.identity(Data(str(tmp_path), None)) != first
@@ -175,13 +181,32 @@ LENGTHS = {"boolq": 256, "cb": 256, "copa": 96, "multirc": 512, "record": 512, "
 
 def test_fewglue_has_the_kind_of_each_task_and_refuses_others() -> None:
     for name, length in LENGTHS.items():
-        file = "fewglue" if name == "boolq" else f"fewglue_{name}"
+        file = f"fewglue_{name}"
         task = chosen("task", file, Task)
         assert task.asks == chosen("task", name, Task).asks
-        named = built("model=tiny", "task=fewglue", f"task.name={name}").task
+        named = built("model=tiny", "task=fewglue_boolq", f"task.name={name}").task
         assert task == replace(named, max_length=length)
     with pytest.raises(ConfigError, match=r"task\.name=sst2: known: boolq"):
-        built("model=tiny", "task=fewglue", "task.name=sst2")
+        built("model=tiny", "task=fewglue_boolq", "task.name=sst2")
+
+
+def test_wic_and_wsc_read_either_text_of_the_authors() -> None:
+    wic = {"word": "bank", "sentence1": "A bank .", "sentence2": "Banks ."}
+    wsc = {"text": "Mark told Pete that he won .", "span2_index": 4, "span1_text": "Mark"}
+    texts = [
+        ("wic", 0, wic, "A bank . Banks . Does bank have the same meaning in both sentences?"),
+        ("wic", 1, wic, "bank: A bank .[SEP]bank: Banks ."),
+        ("wsc", 0, {**wsc, "span2_text": "he"}, "he: Mark told Pete that he won .[SEP]Mark"),
+        ("wsc", 1, {**wsc, "span2_text": "he"}, "Mark told Pete that *he* won .[SEP]Mark"),
+    ]
+    for name, number, row, text in texts:
+        task = chosen("task", name, Task, [f"task.template={number}"])
+        convert = getattr(task.origin, "convert", None) or dict
+        assert task.asks.text.format(**convert(row)) == text
+    with pytest.raises(ConfigError, match=r"task\.template=2: known: 0, 1"):
+        chosen("task", "wic", Task, ["task.template=2"])
+    with pytest.raises(ConfigError, match=r"'template=1' is no setting of the task: write task\."):
+        chosen("task", "wic", Task, ["template=1"])
 
 
 def test_the_readme_has_every_task_in_its_table_and_no_other() -> None:

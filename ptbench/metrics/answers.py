@@ -26,14 +26,16 @@ class SquadV1(Metric):
     reference: ClassVar[Any] = List(Value("string"))
 
     def scores(self, predictions: list[str], references: list[list[str]]) -> dict[str, float]:
-        pairs = [
-            (words(found), [words(text) for text in gold] or [[]])
-            for found, gold in zip(predictions, references, strict=True)
-        ]
-        return {
-            "exact": fmean(_best(_exact, *pair) for pair in pairs),
-            "f1": fmean(_best(_f1, *pair) for pair in pairs),
-        }
+        rows = map(self.counts, predictions, references)
+        return self.of_sums(*map(sum, zip(*rows, strict=True)))
+
+    def counts(self, prediction: str, reference: list[str]) -> tuple[float, ...]:
+        found, answers = words(prediction), [words(text) for text in reference] or [[]]
+        return _best(_exact, found, answers), _best(_f1, found, answers), 1
+
+    def of_sums(self, *sums: float) -> dict[str, float]:
+        exact, f1, rows = sums
+        return {"exact": exact / rows, "f1": f1 / rows}
 
     def answer(self, reference: list[str]) -> str:
         return reference[0] if reference else ""
@@ -51,10 +53,9 @@ class SquadV2(SquadV1):
     """
 
     def scores(self, predictions: list[str], references: list[list[str]]) -> dict[str, float]:
-        parts: dict[str, list[tuple[float, float]]] = {"": [], "has_ans_": [], "no_ans_": []}
+        parts: dict[str, list[list[float]]] = {"": [], "has_ans_": [], "no_ans_": []}
         for found, gold in zip(predictions, references, strict=True):
-            answers = [text for text in map(words, gold) if text] or [[]]
-            pair = _best(_exact, words(found), answers), _best(_f1_or_empty, words(found), answers)
+            *pair, _ = self.counts(found, gold)
             parts[""].append(pair)
             parts["has_ans_" if gold else "no_ans_"].append(pair)
         return {
@@ -63,6 +64,10 @@ class SquadV2(SquadV1):
             for place, name in enumerate(("exact", "f1"))
             if pairs
         }
+
+    def counts(self, prediction: str, reference: list[str]) -> tuple[float, ...]:
+        found, answers = words(prediction), [text for text in map(words, reference) if text] or [[]]
+        return _best(_exact, found, answers), _best(_f1_or_empty, found, answers), 1
 
 
 def words(text: str) -> Words:

@@ -26,6 +26,14 @@ class Metric(evaluate.Metric, ABC):
     def scores(self, predictions: list[Any], references: list[Any]) -> dict[str, float]:
         """The scores, by name."""
 
+    def counts(self, prediction: Any, reference: Any) -> tuple[float, ...] | None:
+        """What a row adds to the sums of `of_sums`; None where a score needs all rows at once."""
+        return None
+
+    def of_sums(self, *sums: float) -> dict[str, float]:
+        """The main scores from sums over rows: what a bootstrap scores a thousand times."""
+        raise NotImplementedError(f"{type(self).__name__} counts nothing by row")
+
     def random_scores(self, references: list[Any]) -> dict[str, float]:
         """Expected scores of the reference answers in random order.
 

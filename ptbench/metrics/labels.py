@@ -17,6 +17,13 @@ class Accuracy(Metric):
     def scores(self, predictions: list[int], references: list[int]) -> dict[str, float]:
         return {"accuracy": float(accuracy_score(references, predictions))}
 
+    def counts(self, prediction: int, reference: int) -> tuple[float, ...]:
+        return prediction == reference, 1
+
+    def of_sums(self, *sums: float) -> dict[str, float]:
+        right, rows = sums
+        return {"accuracy": right / rows}
+
     def random_scores(self, references: list[int]) -> dict[str, float]:
         return {"accuracy": _agreement(references)}
 
@@ -30,6 +37,13 @@ class PrecisionAt1(Metric):
     def scores(self, predictions: list[str], references: list[str]) -> dict[str, float]:
         pairs = zip(predictions, references, strict=True)
         return {"p_at_1": sum(found == gold for found, gold in pairs) / len(references)}
+
+    def counts(self, prediction: str, reference: str) -> tuple[float, ...]:
+        return prediction == reference, 1
+
+    def of_sums(self, *sums: float) -> dict[str, float]:
+        right, rows = sums
+        return {"p_at_1": right / rows}
 
     def random_scores(self, references: list[str]) -> dict[str, float]:
         return {"p_at_1": _agreement(references)}

@@ -25,6 +25,15 @@ class EntityF1(Metric):
         precision, recall, f1, _ = found
         return {"f1": float(f1), "precision": float(precision), "recall": float(recall)}
 
+    def counts(self, prediction: list[str], reference: list[str]) -> tuple[float, ...]:
+        found, gold = set(get_entities(prediction)), set(get_entities(reference))
+        return len(found & gold), len(found), len(gold)
+
+    def of_sums(self, *sums: float) -> dict[str, float]:
+        right, found, gold = sums
+        f1 = _share(2 * right, found + gold)
+        return {"f1": f1, "precision": _share(right, found), "recall": _share(right, gold)}
+
     def shuffled(self, references: list[list[str]], draw: random.Random) -> list[list[str]]:
         """Every word's label from some word of the split."""
         labels = list(chain.from_iterable(references))
@@ -40,16 +49,15 @@ class SrlF1(EntityF1):
     """
 
     def scores(self, predictions: list[list[str]], references: list[list[str]]) -> dict[str, float]:
-        found, gold = (
-            {(row, *argument) for row, labels in enumerate(rows) for argument in arguments(labels)}
-            for rows in (predictions, references)
-        )
-        right = len(found & gold)
-        return {
-            "srl_f1": _share(2 * right, len(found) + len(gold)),
-            "srl_precision": _share(right, len(found)),
-            "srl_recall": _share(right, len(gold)),
-        }
+        rows = map(self.counts, predictions, references)
+        return self.of_sums(*map(sum, zip(*rows, strict=True)))
+
+    def counts(self, prediction: list[str], reference: list[str]) -> tuple[float, ...]:
+        found, gold = arguments(prediction), arguments(reference)
+        return len(found & gold), len(found), len(gold)
+
+    def of_sums(self, *sums: float) -> dict[str, float]:
+        return {f"srl_{name}": score for name, score in super().of_sums(*sums).items()}
 
 
 Span = tuple[int, int]
@@ -68,5 +76,5 @@ def arguments(labels: list[str]) -> set[tuple[str, tuple[Span, ...]]]:
     return {(role, tuple(spans)) for role, spans in joined if role != "V"}
 
 
-def _share(part: int, whole: int) -> float:
+def _share(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
