@@ -33,8 +33,8 @@ class Training:
     Rates: `learning_rate`, and where they are not null `head_learning_rate` for a new head and
     `backbone_learning_rate` for a backbone that trains. `warmup` is a share of all steps, `clip`
     the largest gradient norm, `accumulate` the number of parts in which a batch passes, `patience`
-    the epochs without gain after which to stop (null: never). `keep`: gigabytes
-    for what never changes of a row in a frozen backbone without dropout (null: none is kept).
+    the epochs without gain after which to stop (null: never), `keep` the gigabytes for what a
+    frozen backbone without dropout gives alike of a row in each epoch (null: nothing is kept).
     """
 
     epochs: int
