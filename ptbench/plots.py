@@ -113,7 +113,8 @@ def _cost_figure(summed: Table) -> Figure:
             if costs and place.task == panel.task and panel.has(place.model):
                 seconds = fmean(cost["seconds_per_step"] for cost in costs)
                 memory = fmean(cost["peak_memory_bytes"] for cost in costs) / 1e6
-                axes.plot(seconds, memory, linestyle="", **dot(style[place.method]))
+                look = dot(style[place.method])
+                axes.plot(seconds, memory, linestyle="", clip_on=False, **look)
         axes.margins(0.1)
         axes.autoscale_view()
         axes.set_xlim(left=0)

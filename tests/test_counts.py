@@ -44,4 +44,4 @@ def test_the_sums_of_counts_give_the_scores_of_all_rows_at_once(metric: type[Met
 
 @pytest.mark.parametrize("metric", [EntityF1, SrlF1])
 def test_no_span_at_all_scores_zero(metric: type[Metric]) -> None:
-    assert set(metric(keep_in_memory=True).of_sums(0, 0, 0).values()) == {0.0}
+    assert set(metric(keep_in_memory=True).of_sums(0.0, 0.0, 0.0).values()) == {0.0}

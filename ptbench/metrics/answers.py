@@ -31,7 +31,7 @@ class SquadV1(Metric):
 
     def counts(self, prediction: str, reference: list[str]) -> tuple[float, ...]:
         found, answers = words(prediction), [words(text) for text in reference] or [[]]
-        return _best(_exact, found, answers), _best(_f1, found, answers), 1
+        return _best(_exact, found, answers), _best(_f1, found, answers), 1.0
 
     def of_sums(self, *sums: float) -> dict[str, float]:
         exact, f1, rows = sums
@@ -67,7 +67,7 @@ class SquadV2(SquadV1):
 
     def counts(self, prediction: str, reference: list[str]) -> tuple[float, ...]:
         found, answers = words(prediction), [text for text in map(words, reference) if text] or [[]]
-        return _best(_exact, found, answers), _best(_f1_or_empty, found, answers), 1
+        return _best(_exact, found, answers), _best(_f1_or_empty, found, answers), 1.0
 
 
 def words(text: str) -> Words:

@@ -18,7 +18,7 @@ class Accuracy(Metric):
         return {"accuracy": float(accuracy_score(references, predictions))}
 
     def counts(self, prediction: int, reference: int) -> tuple[float, ...]:
-        return prediction == reference, 1
+        return float(prediction == reference), 1.0
 
     def of_sums(self, *sums: float) -> dict[str, float]:
         right, rows = sums
@@ -39,7 +39,7 @@ class PrecisionAt1(Metric):
         return {"p_at_1": sum(found == gold for found, gold in pairs) / len(references)}
 
     def counts(self, prediction: str, reference: str) -> tuple[float, ...]:
-        return prediction == reference, 1
+        return float(prediction == reference), 1.0
 
     def of_sums(self, *sums: float) -> dict[str, float]:
         right, rows = sums

@@ -27,7 +27,7 @@ class EntityF1(Metric):
 
     def counts(self, prediction: list[str], reference: list[str]) -> tuple[float, ...]:
         found, gold = set(get_entities(prediction)), set(get_entities(reference))
-        return len(found & gold), len(found), len(gold)
+        return float(len(found & gold)), float(len(found)), float(len(gold))
 
     def of_sums(self, *sums: float) -> dict[str, float]:
         right, found, gold = sums
@@ -54,7 +54,7 @@ class SrlF1(EntityF1):
 
     def counts(self, prediction: list[str], reference: list[str]) -> tuple[float, ...]:
         found, gold = arguments(prediction), arguments(reference)
-        return len(found & gold), len(found), len(gold)
+        return float(len(found & gold)), float(len(found)), float(len(gold))
 
     def of_sums(self, *sums: float) -> dict[str, float]:
         return {f"srl_{name}": score for name, score in super().of_sums(*sums).items()}
