@@ -3,10 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from ptbench.across import FEW_SEEDS, FEW_TASKS, Across
 from ptbench.entry import DASH, Entry
 from ptbench.separable import LEVEL
-from ptbench.statistics import Estimate
 from ptbench.summary import Row, Table
 
 INSEPARABLE, UNVERIFIED = "†", "‡"
@@ -42,8 +40,8 @@ def main(table: Table) -> Lines:
     beside = f": {' / '.join(['ours', 'paper', *_apart(table)])}" if table.beside else ""
     heads = [f"{c.task} ({c.metric}){beside}" for c in table.columns]
     lines = [
-        _plain([*names, *heads, "trainable", *fields]),
-        _plain(
+        plain([*names, *heads, "trainable", *fields]),
+        plain(
             [*[""] * (len(names) - 1), "majority floor", *floors, *[DASH] * (1 + len(fields))],
         ),
     ]
@@ -55,7 +53,7 @@ def main(table: Table) -> Lines:
         ]
         told = [_told(table, row, field) for field in fields]
         labels = [row.model, row.label][-len(names) :]
-        lines.append([*_plain(labels), *scores, *_plain([_share(row), *told])])
+        lines.append([*plain(labels), *scores, *plain([_share(row), *told])])
     return lines
 
 
@@ -70,7 +68,7 @@ def methods(table: Table) -> Lines:
     A setting without a record has no line beside others that have one.
     """
     names = ["model", "method"][-_labels(table) :]
-    lines = [_plain([*names, *GRID])]
+    lines = [plain([*names, *GRID])]
     kinds: dict[tuple[str, str], list[tuple[Row, list[str]]]] = {}
     for row in table.rows:
         told = [_told(table, row, field) for field in GRID]
@@ -80,7 +78,7 @@ def methods(table: Table) -> Lines:
         alike = all(told == known[0][1] for _, told in known)
         for row, told in (known or rows)[: 1 if alike else None]:
             name = row.title if alike else row.label
-            lines.append(_plain([*[row.model, name][-len(names) :], *told]))
+            lines.append(plain([*[row.model, name][-len(names) :], *told]))
     return lines
 
 
@@ -105,39 +103,6 @@ def caption(table: Table) -> list[str]:
         *_paper(table),
         *table.notes,
     ]
-
-
-def over_tasks(one: Across) -> Lines:
-    """The methods of one model over its tasks."""
-    header = ["method", "normalised score", "mean rank", "P(beats fine-tuning)"]
-    return [_plain(header)] + [
-        _plain([title, *(_estimate(e) for e in (score, rank, better))])
-        for title, score, rank, better in one.standings
-    ]
-
-
-def over_tasks_caption(one: Across) -> list[str]:
-    """What the summary over tasks is, what it rests on and what it leaves out."""
-    few = one.seeds < FEW_SEEDS or len(one.tasks) < FEW_TASKS
-    means = "mean of the middle half of the tasks" if len(one.tasks) >= FEW_TASKS else "mean"
-    left_out = ", ".join(f"{name} ({reason})" for name, reason in one.left_out.items())
-    return [
-        f"Normalised score: 0 at the majority floor, 1 at fine-tuning's mean; {means} of "
-        f"{len(one.tasks)} tasks ({', '.join(one.tasks)}), {one.seeds} seeds each.",
-        "P(beats fine-tuning): that a run of the method scores higher than one of fine-tuning, a "
-        "tie counting half; mean over the tasks.",
-        "In brackets: 95 % bootstrap intervals over seeds. Tasks and scale are held fixed, so they "
-        "say nothing of other tasks"
-        + (", and so few seeds or tasks make them rough." if few else "."),
-        *([f"Left out: {left_out}."] if left_out else []),
-    ]
-
-
-def _estimate(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return DASH
-    value, (low, high) = estimate
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _score(table: Table, entry: Entry, highest: str) -> Cell:
@@ -208,7 +173,8 @@ def _labels(table: Table) -> int:
     return 2 if len(table.sweep.axes["model"]) > 1 else 1
 
 
-def _plain(texts: Iterable[str]) -> list[Cell]:
+def plain(texts: Iterable[str]) -> list[Cell]:
+    """Cells of which none is the best."""
     return [Cell(text) for text in texts]
 
 

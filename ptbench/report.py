@@ -16,9 +16,8 @@ from ptbench.layout import (
     main,
     methods,
     numbers,
-    over_tasks,
-    over_tasks_caption,
 )
+from ptbench.layout_across import over_tasks, over_tasks_caption
 from ptbench.paths import REPORTS
 from ptbench.report_figures import inline, shown
 from ptbench.summary import Table

@@ -19,9 +19,8 @@ from ptbench.layout import (
     main,
     methods,
     numbers,
-    over_tasks,
-    over_tasks_caption,
 )
+from ptbench.layout_across import over_tasks, over_tasks_caption
 from ptbench.paths import TABLES
 from ptbench.summary import Table, table
 
