@@ -129,7 +129,10 @@ def compared(family: str, prompt: str, task: str, dtype: torch.dtype) -> dict[st
     batch = padded(types, front)
     found = asked(their, batch, front, types).logits
     hidden = backbone(our_prompt(batch, backbone))
-    expected = head(hidden) if task == "CAUSAL_LM" else head(backbone, hidden, batch)
+    if task == "CAUSAL_LM":
+        expected = head(hidden)
+    else:
+        expected = head(backbone, head.read(backbone, hidden, batch), batch)
     seen = batch.mask if expected.ndim == 3 else slice(None)
     weights = torch.randn_like(expected[seen])
     for logits in (found, expected):

@@ -34,13 +34,15 @@ from ptbench.templates import Encoder
 from ptbench.train import Job, Part, fit
 
 BASELINE = "finetune"
-METHODS = (BASELINE, "linear_probe", "prompt_tuning", "prefix_tuning", "ptuning_v2")
 LENGTH = {
-    "prompt_tuning": "method.prompt_length",
-    "prefix_tuning": "method.prefix_length",
-    "ptuning_v2": "method.prefix_length",
+    "prompt_tuning": "method.prompt_length={whole}",
+    "prefix_tuning": "method.prefix_length={whole}",
+    "ptuning_v2": "method.prefix_length={whole}",
+    "ptuning_v1_frozen": "method.slot_length={half}",
+    "ptuning_v1_tuned": "method.slot_length={half}",
 }
-KIND = Classification(("no", "yes"), "{text}", "{text}")
+METHODS = (BASELINE, "linear_probe", *LENGTH)
+KIND = Classification(("no", "yes"), "{text}", "[P] {text} [P]")
 
 
 class Timed(Job):
@@ -73,7 +75,7 @@ def bert(width: int, layers: int, words: int = 30522) -> Backbone:
 def adapted(name: str, backbone: Backbone, prompt: int) -> tuple[Adapted, Training]:
     """A method on the backbone, with the training that its file asks for."""
     overrides = [f"method={name}", "model=tiny", "task=pocket_sentiment"]
-    overrides += [f"{LENGTH[name]}={prompt}"] if name in LENGTH else []
+    overrides += [LENGTH[name].format(whole=prompt, half=prompt // 2)] if name in LENGTH else []
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cell = build_cell(compose("config", overrides))
     return cell.method.adapt(backbone, KIND), cell.training

@@ -15,6 +15,7 @@ from ptbench.attention import Injection, inject
 from ptbench.errors import BackboneError
 from ptbench.inputs import Batch, Inputs
 from ptbench.lm_head import LMHead
+from ptbench.stack import Stack
 
 # the ends of the names that absolute position tables have in transformers
 TABLES = ("position_embeddings", "wpe", "embed_positions")
@@ -143,8 +144,26 @@ class Backbone(nn.Module):
             **self.accepted(token_type_ids=types, position_ids=positions),
         )
 
+    @cached_property
+    def stack(self) -> Stack | None:
+        """Its layers, where a pass can end below one of them and begin there."""
+        return Stack.of(self.model, len(self.injection.calls))
+
     def forward(self, inputs: Inputs) -> Float[Tensor, "rows tokens width"]:
         self.injection.prefix = inputs.prefix
+        if inputs.states is None or self.stack is None:
+            return self._pass(inputs)
+        with self.stack.entered(inputs.depth, inputs.states):
+            return self._pass(inputs)
+
+    @torch.no_grad()
+    def below(self, inputs: Inputs, depth: int) -> Float[Tensor, "rows tokens width"]:
+        """What enters layer `depth` of a `stack`."""
+        assert self.stack is not None
+        self.injection.prefix = inputs.prefix
+        return self.stack.below(depth, lambda: self._pass(inputs))
+
+    def _pass(self, inputs: Inputs) -> Float[Tensor, "rows tokens width"]:
         return self.model(
             inputs_embeds=inputs.embeds,
             attention_mask=inputs.mask.long(),

@@ -20,11 +20,16 @@ from ptbench.optimisation import Training
 from ptbench.paired import left_out
 from ptbench.predictions import Predictions
 from ptbench.protocol import Protocol
+from ptbench.recent import Recent
 from ptbench.records import digest
 from ptbench.start import Start
 from ptbench.task import Splits, Task
 from ptbench.templates import Encoder
 from ptbench.train import Job, Observer, Part, predict
+
+Parts = tuple[Part, Part, Part]
+SPLITS: Recent[Splits] = Recent(lambda made: len(made.train + made.select + made.report))
+ENCODED: Recent[Parts] = Recent(lambda made: sum(len(part.features) for part in made))
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,8 @@ def train(
 
     Raises DataError, BackboneError, StartError or Diverged, each with its remedy.
     """
-    splits = cell.task.splits(cell.data, cell.protocol)
+    source = cell.task, cell.data, cell.protocol, cell.task.identity(cell.data)
+    splits = SPLITS.get(source, lambda: cell.task.splits(cell.data, cell.protocol))
     if cell.training.threads is not None:
         torch.set_num_threads(cell.training.threads)
     AcceleratorState._reset_state()  # accelerate keeps the last cell's precision in the process
@@ -74,7 +80,9 @@ def train(
         start.enter(model, cell.method)
     model = model.to(accelerator.device)
     encoder = Encoder(model.backbone.tokenizer, cell.task.max_length, model.backbone.two_stacks)
-    parts = encoded(model, encoder, splits)
+    reads = source, cell.model, cell.model.identity(), model.kind
+    parts = ENCODED.get(reads, lambda: encoded(model, encoder, splits))
+    model.check_length(max(model.kind.reach(part.features) for part in parts))
     job = Job(model, encoder, parts[0], parts[1], cell.training, cell.seed, accelerator)
     job.observer = observe(job)
     told = company.fit(job)
@@ -85,7 +93,7 @@ def train(
     return Result(facts | told, predictions, model)
 
 
-def encoded(model: Adapted, encoder: Encoder, splits: Splits) -> tuple[Part, Part, Part]:
+def encoded(model: Adapted, encoder: Encoder, splits: Splits) -> Parts:
     """The rows to train on, to select on and to report, as the model reads them."""
     template = model.kind.template
     model.kind.check_room(encoder)
@@ -101,16 +109,14 @@ def encoded(model: Adapted, encoder: Encoder, splits: Splits) -> tuple[Part, Par
         left_out = len(rows) - len(kept)
         return Part(features, [model.kind.reference(row) for row in kept], left_out)
 
-    parts = part(splits.train), part(splits.select), part(splits.report)
-    model.check_length(max(model.kind.reach(p.features) for p in parts))
-    return parts
+    return part(splits.train), part(splits.select), part(splits.report)
 
 
 def _facts(
     cell: Cell,
     job: Job,
     splits: Splits,
-    parts: tuple[Part, Part, Part],
+    parts: Parts,
     predictions: Predictions,
     memory: cost.PeakMemory,
 ) -> dict[str, Any]:

@@ -25,9 +25,15 @@ class FuseError(PtbenchError):
 
 
 class Shared:
-    """A backbone for cells of every seed, or one a seed where loading draws random weights."""
+    """A backbone for cells of every seed, or one a seed where loading draws random weights.
 
-    def __init__(self) -> None:
+    `width` is how many of its cells pass at once, None: as many as is fastest, which is measured
+    once for each number of cells.
+    """
+
+    def __init__(self, width: int | None = None) -> None:
+        self.width = width
+        self.measured: dict[int, int | None] = {}
         self.loaded: list[tuple[Tensor, Tensor, Backbone]] = []  # torch's state before and after
 
     def load(self, model: Model) -> Backbone:
@@ -42,6 +48,10 @@ class Shared:
         backbone = model.load()
         self.loaded.append((now, torch.get_rng_state(), backbone))
         return backbone
+
+    def forget_drawn(self) -> None:
+        """Lets go of what only cells of the same seed could share."""
+        self.loaded = [one for one in self.loaded if one[0].equal(one[1])]
 
 
 class Member(Thread):
@@ -93,12 +103,11 @@ class Member(Thread):
         self.join()
 
 
-def train_together(plans: Sequence[Plan], width: int | None) -> list[BaseException]:
-    """Trains planned cells side by side, `width` of them a pass (None: as many as is fastest).
+def train_together(plans: Sequence[Plan], shared: Shared) -> list[BaseException]:
+    """Trains planned cells side by side on what they share.
 
     Gives what went wrong, cell by cell; each record says it too.
     """
-    shared = Shared()
     members = [Member(plan, shared) for plan in plans]
     for member in members:
         member.start()
@@ -108,11 +117,12 @@ def train_together(plans: Sequence[Plan], width: int | None) -> list[BaseExcepti
         if member.job is not None:
             companies.setdefault(id(member.job.model.backbone), []).append(member)
     for company in companies.values():
-        _pass(company, width)
+        _pass(company, shared)
+    shared.forget_drawn()
     return [member.error for member in members if member.error is not None]
 
 
-def _pass(company: Sequence[Member], width: int | None) -> None:
+def _pass(company: Sequence[Member], shared: Shared) -> None:
     jobs = [member.job for member in company if member.job is not None]
     hashes = [member.plan.head["hash"] for member in company]
     if (threads := jobs[0].training.threads) is not None:
@@ -120,7 +130,8 @@ def _pass(company: Sequence[Member], width: int | None) -> None:
     stopped: BaseException | None = None
     jobs[0].draws.resume()  # a single one draws from torch itself
     try:
-        fit(jobs, jobs[0].accelerator, width)
+        width = shared.width or shared.measured.get(len(jobs))
+        shared.measured[len(jobs)] = fit(jobs, jobs[0].accelerator, width)
     except BaseException as error:
         stopped = error
     for member in company:
@@ -130,7 +141,7 @@ def _pass(company: Sequence[Member], width: int | None) -> None:
         raise stopped
 
 
-def companies(plans: Iterable[Plan], most: int) -> list[list[Plan]]:
+def companies(plans: Iterable[Plan]) -> list[list[Plan]]:
     """Groups of cells that can share their passes, and each other cell by itself."""
     groups: dict[Any, list[Plan]] = {}
     for number, plan in enumerate(plans):
@@ -140,7 +151,7 @@ def companies(plans: Iterable[Plan], most: int) -> list[list[Plan]]:
             passes = cell.training.precision, cell.training.threads, cell.method.backbone_dropout
             key = (cell.model, *passes, cell.task.asks.writes)
         groups.setdefault(key, []).append(plan)
-    return [group[i : i + most] for group in groups.values() for i in range(0, len(group), most)]
+    return list(groups.values())
 
 
 class Queue:
@@ -168,11 +179,11 @@ class Queue:
     def train(self) -> None:
         """Trains what was added. Raises FuseError where a cell failed."""
         plans, self.plans = self.plans, []
-        failed = [
-            error
-            for group in companies(plans, self.most)
-            for error in train_together(group, self.width)
-        ]
+        failed: list[BaseException] = []
+        for group in companies(plans):
+            shared = Shared(self.width)
+            for first in range(0, len(group), self.most):
+                failed += train_together(group[first : first + self.most], shared)
         if failed:
             raise FuseError(f"{len(failed)} of {len(plans)} cells failed: {failed[0]}")
 

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ptbench.templates import Encoded
+
 IGNORE = -100
 
 
@@ -22,7 +24,7 @@ class Batch:
     encoder-decoder writes, None where it reads the text once more; `part` is the number of the
     data set, where a task is made of several: all rows are of one. `sizes` says how many rows each
     example has, one after the other; `characters` which of its field's a token covers, -1 where it
-    covers none.
+    covers none. `rows` are those it was made of, one after the other.
     """
 
     ids: Int[Tensor, "rows tokens"]
@@ -35,6 +37,7 @@ class Batch:
     part: int = 0
     sizes: tuple[int, ...] = ()
     characters: Int[Tensor, "rows tokens 2"] | None = None
+    rows: tuple[Encoded, ...] = ()
 
     @property
     def places(self) -> int:
@@ -50,6 +53,13 @@ class Batch:
     def behind_source(self) -> Bool[Tensor, "rows tokens"]:
         """The places of what is written behind a source: from the first that is answered on."""
         return (self.targets != IGNORE).cumsum(1) > 0
+
+    def at(self, places: Sequence[int]) -> "Batch":
+        """Some rows, to be read; targets and sizes are those of all."""
+        names = ("ids", "mask", "types", "slots", "answer")
+        taken: dict[str, Any] = {name: getattr(self, name)[list(places)] for name in names}
+        rows = tuple(self.rows[place] for place in places)
+        return replace(self, **taken, rows=rows, characters=None)
 
     def to(self, device: torch.device) -> "Batch":
         moved: dict[str, Any] = {
@@ -104,7 +114,8 @@ class Inputs:
     """What enters a backbone.
 
     `prefix` has one entry per attention call, in the order of calls; `written` is what the decoder
-    of an encoder-decoder writes, None where that is the text.
+    of an encoder-decoder writes, None where that is the text. `states` are those that enter layer
+    `depth`, where all below it is known.
     """
 
     embeds: Float[Tensor, "rows tokens width"]
@@ -113,6 +124,8 @@ class Inputs:
     positions: Int[Tensor, "rows tokens"]
     prefix: tuple[KeyValue | None, ...] = ()
     written: Float[Tensor, "rows words width"] | None = None
+    states: Float[Tensor, "rows tokens width"] | None = None
+    depth: int = 0
 
 
 def stack(inputs: Sequence[Inputs]) -> Inputs:

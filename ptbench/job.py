@@ -92,6 +92,8 @@ class Job:
     ):
         model.prompt.start(model.backbone)
         self.model, self.encoder, self.select, self.training = model, encoder, select, training
+        if training.keep is not None:
+            model.keep(training.keep * 1e9)
         self.accelerator = accelerator
         self.observer: Observer = Silent()
         self.loader = _loader(model, encoder, train.features, training, seed)

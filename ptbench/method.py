@@ -3,10 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptbench.backbones import Backbone
@@ -14,6 +15,9 @@ from ptbench.errors import BackboneError
 from ptbench.inputs import Batch, stack
 from ptbench.kinds import Generation, Head, Kind
 from ptbench.prompts import Prompt
+from ptbench.readings import Readings
+
+Own = Callable[[], AbstractContextManager[None]]
 
 
 class Adapted(nn.Module):
@@ -32,6 +36,7 @@ class Adapted(nn.Module):
         super().__init__()
         self.kind, self.backbone, self.prompt, self.head = kind, backbone, prompt, head
         self.frozen, self.backbone_dropout = frozen, backbone_dropout
+        self.readings, self.lower = Readings(), Readings()
         for parameter in self.pretrained():
             parameter.requires_grad_(not frozen)
             if not frozen and torch.finfo(parameter.dtype).bits < 32:
@@ -56,6 +61,32 @@ class Adapted(nn.Module):
         pretrained = {id(parameter) for parameter in self.pretrained()}
         return (p for p in self.head.parameters() if id(p) not in pretrained)
 
+    def keep(self, limit: float) -> None:
+        """Keeps in so many bytes what is the same of a row in every step, dropout being off.
+
+        That is what the head reads, where no prompt enters; else what enters the lowest layer that
+        has one.
+        """
+        if not self.frozen or self.backbone_dropout or self.kind.writes:
+            return
+        if self.prompt.encoder is None:
+            self.readings = Readings(limit)
+        elif self.prompt.depth and self.backbone.stack is not None:
+            self.lower = Readings(limit)
+
+    @property
+    def depth(self) -> int:
+        """The layer below which what is kept spares a pass."""
+        return self.prompt.depth if self.lower.limit else 0
+
+    def entering(self, batch: Batch) -> Tensor:
+        """The hidden states that enter the layer at `depth`."""
+        unknown, found = self.lower.unknown(batch), torch.empty(0, 0)
+        if len(unknown.ids):
+            inputs = self.backbone.inputs(unknown, self.prompt.shift)
+            found = self.backbone.below(inputs, self.depth)
+        return self.lower.whole(batch, unknown, found)
+
     def train(self, mode: bool = True) -> "Adapted":
         super().train(mode)
         self.backbone.train(mode and self.backbone_dropout)
@@ -71,6 +102,11 @@ class Adapted(nn.Module):
     def restore(self, state: dict[str, Tensor]) -> None:
         """Puts a trained state back."""
         self.load_state_dict(state, strict=False)
+
+    def load_state_dict(self, *arguments: Any, **named: Any) -> Any:
+        self.readings.clear()
+        self.lower.clear()
+        return super().load_state_dict(*arguments, **named)
 
     def check_length(self, longest: int) -> None:
         """Raises BackboneError where text and prompt exceed the position table."""
@@ -99,23 +135,45 @@ class Adapted(nn.Module):
 def forward(
     models: Sequence[Adapted],
     batches: Sequence[Batch],
-    own: Sequence[Callable[[], AbstractContextManager[None]]] | None = None,
+    own: Sequence[Own] | None = None,
 ) -> list[Tensor]:
     """Logits of several adapted models of one backbone, by one pass through it.
 
     Each model's prompt and head run inside what its `own` gives, such as its random numbers.
     """
-    backbone = models[0].backbone
     apart = [nullcontext] * len(models) if own is None else own
-    inputs, logits = [], []
-    for model, batch, alone in zip(models, batches, apart, strict=True):
+    unknown = [model.readings.unknown(b) for model, b in zip(models, batches, strict=True)]
+    parts = [part for part in zip(models, unknown, apart, strict=True) if len(part[1].ids)]
+    found = iter(_read(parts))
+    logits = []
+    for model, batch, passed, alone in zip(models, batches, unknown, apart, strict=True):
+        read = next(found) if len(passed.ids) else torch.empty(0, 0)
+        whole = model.readings.whole(batch, passed, read)
+        with alone():
+            logits.append(model.head(model.backbone, whole, batch))
+    return logits
+
+
+def _read(parts: Sequence[tuple[Adapted, Batch, Own]]) -> list[Tensor]:
+    """What each model's head reads of its batch, by one pass of all."""
+    if not parts:
+        return []
+    backbone, inputs = parts[0][0].backbone, []
+    for model, batch, alone in parts:
         with alone():
             inputs.append(model.prompt(batch, backbone))
-    hidden = backbone(stack(inputs)).split([len(batch.ids) for batch in batches])
-    for model, batch, rows, alone in zip(models, batches, hidden, apart, strict=True):
-        with alone():
-            logits.append(model.head(backbone, rows[:, : batch.places], batch))
-    return logits
+    together = stack(inputs)
+    depths = {model.depth for model, *_ in parts}
+    if len(depths) == 1 and any(depths):
+        entering = [model.entering(batch) for model, batch, _ in parts]
+        tokens = together.mask.shape[1]
+        padded = [F.pad(states, (0, 0, 0, tokens - states.shape[1])) for states in entering]
+        together = replace(together, states=torch.cat(padded), depth=depths.pop())
+    hidden = backbone(together).split([len(batch.ids) for _, batch, _ in parts])
+    return [
+        model.head.read(backbone, states[:, : batch.places], batch)
+        for (model, batch, _), states in zip(parts, hidden, strict=True)
+    ]
 
 
 def respond(models: Sequence[Adapted], batches: Sequence[Batch]) -> list[list[Any]]:

@@ -233,8 +233,16 @@ class Random(Model):
         )
         config._attn_implementation = NAMES["sdpa"]
         dtype = getattr(torch, self.dtype)
-        language_model = (lambda: BertForMaskedLM(config).to(dtype)) if self.lm_head else None
-        return Backbone(BertModel(config).to(dtype), tokenizer, self.pooling, language_model)
+        model = BertModel(config).to(dtype)
+        drawn = torch.get_rng_state()
+
+        def language_model() -> PreTrainedModel:
+            # the same whenever it is asked for, and no draw of who asks: cells share the backbone
+            with torch.random.fork_rng(devices=()):
+                torch.set_rng_state(drawn)
+                return BertForMaskedLM(config).to(dtype)
+
+        return Backbone(model, tokenizer, self.pooling, language_model if self.lm_head else None)
 
     def identity(self) -> str:
         return "random"

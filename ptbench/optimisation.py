@@ -33,7 +33,8 @@ class Training:
     Rates: `learning_rate`, and where they are not null `head_learning_rate` for a new head and
     `backbone_learning_rate` for a backbone that trains. `warmup` is a share of all steps, `clip`
     the largest gradient norm, `accumulate` the number of parts in which a batch passes, `patience`
-    the epochs without gain after which to stop (null: never).
+    the epochs without gain after which to stop (null: never), `keep` the gigabytes for what a
+    frozen backbone without dropout gives alike of a row in each epoch (null: nothing is kept).
     """
 
     epochs: int
@@ -49,12 +50,19 @@ class Training:
     patience: int | None
     precision: Precision
     threads: int | None
+    keep: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "patience", "threads"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ConfigError(f"train.{name}={value}: must be 1 or more")
-        for name in ("learning_rate", "head_learning_rate", "backbone_learning_rate", "clip"):
+        for name in (
+            "learning_rate",
+            "head_learning_rate",
+            "backbone_learning_rate",
+            "clip",
+            "keep",
+        ):
             if (value := getattr(self, name)) is not None and not value > 0:
                 raise ConfigError(f"train.{name}={value:g}: must be above 0")
         if not self.weight_decay >= 0:

@@ -48,6 +48,11 @@ class Prompt(nn.Module):
         """By how much the text's positions move."""
         return 0
 
+    @property
+    def depth(self) -> int:
+        """The lowest layer that sees it; what enters there does not hang on it."""
+        return 0
+
     def fold(self) -> None:
         """Replaces the encoder by a table of the rows that it gives now."""
         if self.encoder is not None:
@@ -132,6 +137,10 @@ class LayerPrompt(Prompt):
     def shift(self) -> int:
         return self.encoder.length if self.shifted else 0
 
+    @property
+    def depth(self) -> int:
+        return min(call.layer for call in self.calls)
+
     def forward(self, batch: Batch, backbone: Backbone) -> Inputs:
         inputs = backbone.inputs(batch, self.shift)
         return replace(inputs, prefix=self.prefix(len(batch.ids)))
@@ -169,6 +178,10 @@ class InfixPrompt(LayerPrompt):
                 " with no place between; set method.infix=false, or take a decoder"
             )
         self.place += ", between source and text"
+
+    @property
+    def depth(self) -> int:
+        return 0  # where the text is counted from hangs on where it begins
 
     def forward(self, batch: Batch, backbone: Backbone) -> Inputs:
         inputs, behind = backbone.inputs(batch), batch.behind_source

@@ -4,6 +4,7 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -74,10 +75,15 @@ def provenance(command: str, identity: dict[str, str]) -> dict[str, Any]:
         "commit": _git("rev-parse", "HEAD"),
         "dirty": None if changes is None else bool(changes),
         "command": command,
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": _versions(),
         **identity,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+@lru_cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES}
 
 
 def _git(*arguments: str) -> str | None:

@@ -3,6 +3,7 @@
 Fields are cut at their ends when the whole is too long, nothing else.
 """
 
+from array import array
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
@@ -31,6 +32,11 @@ class Encoded:
     answer: int = -1
     places: dict[str, list[int]] = field(default_factory=dict)
     characters: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def key(self) -> bytes:
+        """All that a backbone and a head see of the row, to tell it from others."""
+        return array("q", [*self.ids, *self.types, *self.slots, self.answer]).tobytes()
 
     def add(self, ids: Sequence[int], kind: int, first_slot: int = -1) -> None:
         """Appends ids of one token type; from `first_slot` on they are numbered pseudo tokens."""

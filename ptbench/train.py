@@ -17,8 +17,8 @@ __all__ = ["Job", "Observer", "Part", "Point", "Silent", "fit", "predict"]
 Present = list[tuple[Job, MicroBatch]]
 
 
-def fit(jobs: Sequence[Job], accelerator: Accelerator, width: int | None = None) -> None:
-    """Trains all jobs to their ends, each to the state of its best epoch.
+def fit(jobs: Sequence[Job], accelerator: Accelerator, width: int | None = None) -> int | None:
+    """Trains all jobs to their ends, each to the state of its best epoch; the width at the end.
 
     Several share a pass through a frozen backbone, `width` of them at a time (None: as many as is
     fastest in the first step, where memory holds them). Each draws random numbers of its own, but
@@ -41,6 +41,7 @@ def fit(jobs: Sequence[Job], accelerator: Accelerator, width: int | None = None)
             job.model.restore(job.best_state)
         elif not job.shares:
             raise job.failure
+    return width
 
 
 def _step(jobs: Sequence[Job], width: int | None, accelerator: Accelerator) -> int | None:

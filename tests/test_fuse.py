@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 
+from ptbench import fuse
 from ptbench.errors import ConfigError
-from tests.runs import Bench, composed
+from ptbench.models import Pretrained
+from ptbench.run import plan
+from tests.conftest import TINY
+from tests.runs import Bench, composed, redirected
 
 CELLS = ("-m", "method=ptuning_v2,prompt_tuning,linear_probe,finetune", "seed=0,1")
 STILL = ("method.backbone_dropout=false", "train.epochs=3")
@@ -61,3 +65,27 @@ def test_another_launcher_is_refused() -> None:
 
     with pytest.raises(ConfigError, match=r"add hydra/launcher=basic"):
         main(config)
+
+
+def test_groups_of_one_model_load_it_once_and_measure_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, folder = Bench(tmp_path), tmp_path / "bert"
+    backbone = TINY.load()
+    for part in (backbone.model, backbone.tokenizer):
+        part.save_pretrained(folder)
+    loads, asked = [], []
+    load, fit = Pretrained.load, fuse.fit
+    monkeypatch.setattr(Pretrained, "load", lambda model: loads.append(model) or load(model))
+    monkeypatch.setattr(fuse, "fit", lambda *given: asked.append(given[2]) or fit(*given))
+    cell = [one for one in bench.cell if not one.startswith("model=")]
+    cell += ["model=bert_base_uncased", f"model.name={folder}", "model.pooling=first"]
+    queue = fuse.Queue()
+    queue.most = 2
+    with redirected(tmp_path):
+        queue.plans = [plan(composed(*cell, f"seed={seed}")) for seed in range(5)]
+        queue.train()
+    assert [record["status"] for record in bench.records()] == ["done"] * 5
+    assert len(loads) == 1
+    assert asked[0] is None and asked[1] in (1, 2), "measured, and known by the next group of two"
+    assert asked[2:] == [None], "one cell alone is another matter"

@@ -12,9 +12,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
+from methods.ptuning_v2 import HeadName
 from ptbench import train
 from ptbench.backbones import Backbone
 from ptbench.errors import Diverged
+from ptbench.fuse import Shared
 from ptbench.inputs import stack
 from ptbench.listing import choices
 from ptbench.method import Adapted, Method
@@ -91,6 +93,19 @@ def test_every_pair_of_frozen_methods_ends_as_each_alone(
     together = trained(*(spec() for spec in specs))
     for found, name, kind in zip(together, pair, KINDS, strict=True):
         close(found, alone[(name, kind, dtype)], tolerance)
+
+
+def test_cells_that_share_a_random_lm_head_start_as_each_alone(tasks: Tasks, tiny: Random) -> None:
+    def start(cell: Method, load: Callable[[Random], Backbone]) -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        model = cell.adapt(load(tiny), tasks["cloze"].kind)
+        return {**model.state_dict(), "next draw": torch.rand(1)}
+
+    shared = Shared()
+    worded = replace(method("ptuning_v2"), head=HeadName.verbalizer)
+    for cell in (method("ptuning_v1_frozen"), worded, replace(worded, prefix_length=3)):
+        close(start(cell, shared.load), start(cell, Random.load), 0.0)
+    assert len(shared.loaded) == 1
 
 
 def several(backbone: Backbone, tasks: Tasks) -> list[Made]:

@@ -165,3 +165,18 @@ def test_multirc_by_hand() -> None:
 def test_precision_at_1_by_hand() -> None:
     scores = score((PrecisionAt1,), ["Paris", "Rome", "rome"], ["Paris", "Rome", "Rome"])
     assert scores == pytest.approx({"p_at_1": 2 / 3})
+
+
+@pytest.mark.parametrize(
+    ("metric", "found", "gold"),
+    [
+        (Accuracy, [1, 0, 1], [1, 1, 0]),
+        (PrecisionAt1, ["a", "b"], ["a", "c"]),
+        (EntityF1, [["B-PER", "O"], ["O"]], [["B-PER", "O"], ["B-LOC"]]),
+        (MultiRC, [1, 0], [{"question": "q", "label": 1}, {"question": "q", "label": 1}]),
+        (Pearson, [0.1, 0.7, 1 / 3], [1.0, 2.0, 0.3]),
+    ],
+)
+def test_evaluate_computes_the_same(metric: Any, found: list[Any], gold: list[Any]) -> None:
+    computed = metric(keep_in_memory=True).compute(predictions=found, references=gold)
+    assert score((metric,), found, gold) == computed

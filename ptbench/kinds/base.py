@@ -7,13 +7,14 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ptbench.backbones import Backbone
 from ptbench.data import Row
 from ptbench.errors import DataError
 from ptbench.inputs import IGNORE, Batch
+from ptbench.kinds.heads import Head
 from ptbench.metrics import Metric, random_floor, score
 from ptbench.patterns import Slots, Template, parse
 from ptbench.templates import Encoded, Encoder
@@ -47,34 +48,6 @@ class Features:
     def targets(self) -> list[Any]:
         """The target of each place, or the one of them all."""
         return self.target if isinstance(self.target, list) else [self.target]
-
-
-class Head(nn.Module, ABC):
-    """Hidden states to logits; `pretrained` is what of it belongs to the backbone."""
-
-    name: str
-
-    def __init__(self, pretrained: nn.Module | None = None):
-        super().__init__()
-        self.pretrained = pretrained
-
-    @abstractmethod
-    def forward(self, backbone: Backbone, hidden: Tensor, batch: Batch) -> Tensor: ...
-
-
-class Linear(nn.Linear):
-    """A linear layer that reads a backbone of any precision in its own."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return super().forward(input.to(self.weight.dtype))
-
-
-def linear(width: int, labels: int) -> nn.Linear:
-    """A classifier with the initialisation of transformers' heads: N(0, 0.02), no bias."""
-    layer = Linear(width, labels)
-    nn.init.normal_(layer.weight, std=0.02)
-    nn.init.zeros_(layer.bias)
-    return layer
 
 
 @dataclass(frozen=True)
@@ -221,6 +194,7 @@ class Kind(ABC):
             targets=padded([f.targets for f in features], IGNORE),
             written=padded(written, encoder.pad) if written else None,
             sizes=tuple(len(f.rows) for f in features),
+            rows=tuple(encoded),
         )
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:

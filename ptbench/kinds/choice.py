@@ -14,8 +14,9 @@ from torch.nn.utils.rnn import pad_sequence
 from ptbench.backbones import Backbone
 from ptbench.errors import DataError
 from ptbench.inputs import IGNORE, Batch
-from ptbench.kinds.base import Example, Features, Head
+from ptbench.kinds.base import Example, Features
 from ptbench.kinds.classification import Classification, PooledHead
+from ptbench.kinds.heads import Head
 from ptbench.metrics import Metric, ReCoRD
 from ptbench.patterns import Template
 from ptbench.templates import Encoder
@@ -30,7 +31,7 @@ class ChoiceHead(PooledHead):
         super().__init__(backbone, 1)
 
     def forward(
-        self, backbone: Backbone, hidden: Float[Tensor, "rows tokens width"], batch: Batch
+        self, backbone: Backbone, hidden: Float[Tensor, "rows width"], batch: Batch
     ) -> Float[Tensor, "examples choices"]:
         logits = super().forward(backbone, hidden, batch)[:, 0]
         absent = torch.finfo(logits.dtype).min  # where an example has fewer choices than others

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ptbench.backbones import Backbone
 from ptbench.inputs import Batch
-from ptbench.kinds.base import Example, Features, Head, Kind, linear
+from ptbench.kinds.base import Example, Features, Kind
+from ptbench.kinds.heads import Head, linear
 from ptbench.metrics import Accuracy, Metric, MultiRC
 from ptbench.patterns import Template
 from ptbench.templates import Encoder
@@ -25,10 +26,15 @@ class PooledHead(Head):
         self.dropout = nn.Dropout(backbone.dropout)
         self.classifier = linear(backbone.width, labels)
 
-    def forward(
+    def read(
         self, backbone: Backbone, hidden: Float[Tensor, "rows tokens width"], batch: Batch
+    ) -> Float[Tensor, "rows width"]:
+        return backbone.pool(hidden, batch.text)
+
+    def forward(
+        self, backbone: Backbone, hidden: Float[Tensor, "rows width"], batch: Batch
     ) -> Float[Tensor, "rows labels"]:
-        return self.classifier(self.dropout(backbone.pool(hidden, batch.text)))
+        return self.classifier(self.dropout(hidden))
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from torch import Tensor
 from ptbench.backbones import Backbone
 from ptbench.errors import ConfigError, DataError
 from ptbench.inputs import Batch
-from ptbench.kinds.base import Example, Features, Head, Kind
+from ptbench.kinds.base import Example, Features, Kind
 from ptbench.kinds.classification import Classification
+from ptbench.kinds.heads import Head
 from ptbench.patterns import Slots, Template
 from ptbench.templates import Encoder
 

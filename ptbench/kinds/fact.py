@@ -10,8 +10,9 @@ from torch import Tensor
 from ptbench.backbones import Backbone
 from ptbench.errors import DataError
 from ptbench.inputs import Batch
-from ptbench.kinds.base import Example, Features, Head, Kind
+from ptbench.kinds.base import Example, Features, Kind
 from ptbench.kinds.cloze import VerbalizerHead
+from ptbench.kinds.heads import Head
 from ptbench.metrics import Metric, PrecisionAt1
 from ptbench.patterns import Slots, Template
 from ptbench.templates import Encoder

@@ -13,7 +13,8 @@ from ptbench.data import Row
 from ptbench.errors import BackboneError, DataError
 from ptbench.generation import generate
 from ptbench.inputs import IGNORE, Batch, Inputs
-from ptbench.kinds.base import Example, Features, Head, Kind
+from ptbench.kinds.base import Example, Features, Kind
+from ptbench.kinds.heads import Head
 from ptbench.metrics import BLEU, Metric
 from ptbench.patterns import Template
 from ptbench.templates import Encoder

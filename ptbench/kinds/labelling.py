@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from ptbench.backbones import Backbone
 from ptbench.errors import DataError
 from ptbench.inputs import IGNORE, Batch
-from ptbench.kinds.base import Example, Features, Head, Kind, linear
+from ptbench.kinds.base import Example, Features, Kind
+from ptbench.kinds.heads import Head, linear
 from ptbench.metrics import EntityF1, Metric, SrlF1
 from ptbench.patterns import Template
 from ptbench.templates import Encoder

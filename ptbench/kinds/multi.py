@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ptbench.backbones import Backbone
 from ptbench.errors import ConfigError, DataError, did_you_mean
 from ptbench.inputs import Batch
-from ptbench.kinds.base import Example, Features, Head, Kind
+from ptbench.kinds.base import Example, Features, Kind
+from ptbench.kinds.heads import Head
 from ptbench.metrics import Metric
 from ptbench.patterns import Slots, Template
 from ptbench.templates import Encoder
@@ -31,8 +32,14 @@ class Heads(Head):
         names = dict.fromkeys(head.name for head in heads.values())
         self.name = f"{', '.join(names)}, one a data set"
 
+    def read(self, backbone: Backbone, hidden: Tensor, batch: Batch) -> Tensor:
+        return self._of(batch).read(backbone, hidden, batch)
+
     def forward(self, backbone: Backbone, hidden: Tensor, batch: Batch) -> Tensor:
-        return list(self.parts.values())[batch.part](backbone, hidden, batch)
+        return self._of(batch)(backbone, hidden, batch)
+
+    def _of(self, batch: Batch) -> Any:
+        return list(self.parts.values())[batch.part]
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from torch import Tensor
 from ptbench.backbones import Backbone
 from ptbench.errors import DataError
 from ptbench.inputs import Batch
-from ptbench.kinds.base import Example, Features, Head, Kind
+from ptbench.kinds.base import Example, Features, Kind
 from ptbench.kinds.classification import PooledHead
+from ptbench.kinds.heads import Head
 from ptbench.metrics import Metric, Pearson, Spearman
 from ptbench.patterns import Template
 from ptbench.templates import Encoder

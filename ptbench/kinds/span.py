@@ -15,7 +15,8 @@ from torch import Tensor
 from ptbench.backbones import Backbone
 from ptbench.errors import DataError
 from ptbench.inputs import Batch
-from ptbench.kinds.base import Example, Features, Head, Kind, linear
+from ptbench.kinds.base import Example, Features, Kind
+from ptbench.kinds.heads import Head, linear
 from ptbench.metrics import Metric, SquadV1
 from ptbench.patterns import Template
 from ptbench.templates import Encoded, Encoder

@@ -68,13 +68,14 @@ class Metric(evaluate.Metric, ABC):
 def score(
     metrics: Sequence[type[Metric]], predictions: list[Any], references: list[Any]
 ) -> dict[str, float]:
-    """All scores of a task."""
+    """All scores of a task.
+
+    Asked of the metrics themselves: evaluate's own `compute` writes a table first, which takes
+    several times as long as a score, and the jackknife asks for 20 a cell.
+    """
     scores: dict[str, float] = {}
     for metric in metrics:
-        computed = metric(keep_in_memory=True).compute(
-            predictions=predictions, references=references
-        )
-        scores |= computed or {}
+        scores |= metric(keep_in_memory=True).scores(predictions, references)
     return scores
 
 

@@ -1,0 +1,180 @@
+"""What one multirun saves over a process for each cell: 100 small cells, up to the last record.
+
+The cells are two methods x five rates x ten seeds on the packaged encoder and task. `--alone` of
+them, spread over all, run in a process each, and their mean stands for the others. Seconds of the
+processor stand beside the clock's, as they mean something on a busy machine too; they say as well
+where the time goes, in runs of their own.
+
+    python benchmarks/sweep.py [--seeds 10] [--alone 8] [--fuse auto]
+"""
+
+import argparse
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from measure import keep
+
+from ptbench import records
+from ptbench.paths import RECORDS
+
+PTBENCH = str(Path(sys.executable).with_name("ptbench"))
+SWEEP = "benchmark_sweep"
+METHODS, RATES = ("prompt_tuning", "ptuning_v2"), ("1e-3", "2e-3", "5e-3", "1e-2", "2e-2")
+SMALL = ("task.train=64", "task.validation=32", "task.test=32", "train.epochs=2")
+COMMON = (f"sweep={SWEEP}", "model=minilm", "task=pocket_sentiment", *SMALL, "predictions=false")
+Seconds = dict[str, float]
+
+
+def cells(seeds: int) -> list[tuple[str, ...]]:
+    """The arguments of each cell by itself."""
+    axes = product(METHODS, RATES, range(seeds))
+    return [(*COMMON, f"method={m}", f"train.learning_rate={r}", f"seed={s}") for m, r, s in axes]
+
+
+def multirun(seeds: int, fuse: str) -> tuple[str, ...]:
+    """The arguments of all cells at once."""
+    axes = {"method": METHODS, "train.learning_rate": RATES, "seed": map(str, range(seeds))}
+    swept = (f"{key}={','.join(values)}" for key, values in axes.items())
+    return ("-m", *COMMON, *swept, f"fuse={fuse}")
+
+
+@contextmanager
+def finishing(count: int) -> Iterator[None]:
+    """A sweep without records at first, with so many finished ones at last, and then without."""
+    shutil.rmtree(RECORDS / SWEEP, ignore_errors=True)
+    try:
+        yield
+        found = [record["status"] for record in records.load(SWEEP)]
+        assert found == ["done"] * count, found
+    finally:
+        shutil.rmtree(RECORDS / SWEEP, ignore_errors=True)
+
+
+def taken(arguments: Sequence[str]) -> Seconds:
+    """Of a `ptbench run` in a process of its own."""
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([PTBENCH, "run", *arguments], capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"clock": time.perf_counter() - began, "processor": used}
+
+
+class Parts:
+    """Seconds of the processor by what it was at; the innermost part counts."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.part, self.since = "imports", 0.0
+
+    def enter(self, part: str) -> str:
+        """Goes on to a part; the one before."""
+        now, before = time.process_time(), self.part
+        self.seconds[before] += now - self.since
+        self.part, self.since = part, now
+        return before
+
+    def watch(self, owner: Any, name: str, part: str) -> None:
+        """Counts a function's time as that part's; members of a fused sweep run one at a time."""
+        inner = getattr(owner, name)
+
+        @wraps(inner)
+        def watched(*arguments: Any, **named: Any) -> Any:
+            before = self.enter(part)
+            try:
+                return inner(*arguments, **named)
+            finally:
+                self.enter(before)
+
+        setattr(owner, name, watched)
+
+
+def parts_of(arguments: Sequence[str]) -> Seconds:
+    """Where the seconds of a `ptbench run` in this process go."""
+    parts = Parts()
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+
+    from methods import prompt_tuning, ptuning_v2  # noqa: F401  # else Hydra's part has them
+    from ptbench import cell, company, fuse, job, launch, models, run, train
+    from ptbench.task import Task
+
+    parts.watch(ConfigLoaderImpl, "load_configuration", "configs composed")
+    parts.watch(run, "plan", "cells planned")
+    parts.watch(models.Packaged, "load", "backbone loaded")
+    parts.watch(Task, "splits", "rows read")
+    parts.watch(cell, "encoded", "rows encoded")
+    parts.watch(train, "_fastest", "width measured")
+    for owner in (company, fuse):
+        parts.watch(owner, "fit", "steps")
+    for owner in (cell, job):
+        parts.watch(owner, "predict", "predictions")
+    parts.watch(cell, "_facts", "scores")
+    parts.enter("the rest")
+    launch.launch(arguments)
+    parts.enter("the end")
+    return dict(parts.seconds)
+
+
+def apart(arguments: Sequence[str], count: int) -> Seconds:
+    """The parts of a run in a process of its own, for each of its cells."""
+    with finishing(count):
+        again = [sys.executable, *sys.argv[:1], "--parts", json.dumps(arguments)]
+        done = subprocess.run(again, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {part: round(seconds / count, 4) for part, seconds in found.items()}
+
+
+def measured(runs: Sequence[Sequence[str]], count: int, whole: int) -> Seconds:
+    """Seconds of runs that train `count` cells, and what that makes for the whole sweep."""
+    with finishing(count):
+        every = [taken(arguments) for arguments in runs]
+    scale = whole / count
+    return {key: round(scale * sum(one[key] for one in every), 2) for key in every[0]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parts", help="measure the parts of these arguments in this process")
+    parser.add_argument("--seeds", type=int, default=10, help="a tenth of the cells")
+    parser.add_argument("--alone", type=int, default=8, help="cells that run in a process each")
+    parser.add_argument("--fuse", default="auto")
+    settings = parser.parse_args()
+    if settings.parts:
+        print(json.dumps(parts_of(json.loads(settings.parts))))
+        return
+    every = cells(settings.seeds)
+    alone = every[:: max(len(every) // settings.alone, 1)][: settings.alone]
+    together = {way: multirun(settings.seeds, way) for way in ("off", settings.fuse)}
+    seconds = {"a process a cell": measured(alone, len(alone), len(every))}
+    for way, arguments in together.items():
+        seconds[f"multirun, fuse={way}"] = measured([arguments], len(every), len(every))
+        print(seconds, flush=True)
+    first, *others = seconds
+    faster = {
+        name: {key: round(seconds[first][key] / value, 2) for key, value in seconds[name].items()}
+        for name in others
+    }
+    parts = {"a process a cell": apart(alone[0], 1)}
+    parts |= {f"multirun, fuse={w}": apart(a, len(every)) for w, a in together.items()}
+    shown = {key: value for key, value in vars(settings).items() if key != "parts"}
+    shown |= {"cells": len(every), "measured alone, the others scaled": len(alone)}
+    results = {
+        "seconds of all cells": seconds,
+        "times as fast": faster,
+        "processor's seconds a cell by part": parts,
+    }
+    keep("sweep", "python benchmarks/sweep.py", shown, results)
+
+
+if __name__ == "__main__":
+    main()
