@@ -132,6 +132,18 @@ def each(summed: Table) -> str:
     return f", one for each {' and '.join(keys)}" if keys else ""
 
 
+def dashes(summed: Table) -> dict[tuple[str, ...], LineStyleType]:
+    """A line for each setting of a method, where they are few enough to be told apart."""
+    kinds = list(dict.fromkeys(place.settings for place in summed.places))
+    return dict(zip(kinds, LINES, strict=False)) if 1 < len(kinds) <= len(LINES) else {}
+
+
+def values(summed: Table, settings: Sequence[str]) -> str:
+    """Settings in words; one that is not set is the method's own."""
+    pairs = zip(summed.sweep.settings, settings, strict=True)
+    return ", ".join(f"{readable(k)} {'not set' if v == 'null' else v}" for k, v in pairs)
+
+
 def titles(summed: Table) -> list[tuple[str, str]]:
     """The methods with what to call them."""
     return list(dict.fromkeys((row.method, row.title) for row in summed.rows))

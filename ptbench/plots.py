@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator, NullLocator
+from matplotlib.typing import LineStyleType
 
 from ptbench.entry import Entry
 from ptbench.figures import (
@@ -18,6 +19,7 @@ from ptbench.figures import (
     LOOK,
     Panel,
     Style,
+    dashes,
     dot,
     each,
     floor_line,
@@ -25,6 +27,7 @@ from ptbench.figures import (
     spread,
     styles,
     titles,
+    values,
 )
 from ptbench.paths import PLOTS
 from ptbench.plots_over import over_scale, over_setting, steps
@@ -127,6 +130,7 @@ def _cost_figure(summed: Table) -> Figure:
 
 def _curves_figure(summed: Table) -> Figure:
     style = styles(summed.sweep.axes["method"])
+    dash = dashes(summed)
 
     def draw(axes: Axes, panel: Panel) -> None:
         column = summed.columns[summed.sweep.axes["task"].index(panel.task)]
@@ -135,7 +139,8 @@ def _curves_figure(summed: Table) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         for place, group in summed.places.items():
             if place.task == panel.task and panel.has(place.model):
-                _curve(axes, group, style[place.method])
+                look = style[place.method]
+                _curve(axes, group, look.colour, dash.get(place.settings, look.line))
 
     band = "mean, lowest to highest of the seeds shaded" if summed.seeds > 1 else "1 seed"
     title = f"{summed.sweep.name}: score that selects, while training ({band}{each(summed)})"
@@ -143,21 +148,25 @@ def _curves_figure(summed: Table) -> Figure:
         Line2D([], [], color=style[m].colour, linestyle=style[m].line, linewidth=2, label=t)
         for m, t in titles(summed)
     ]
+    keys += [
+        Line2D([], [], color=FLOOR["color"], linestyle=line, label=values(summed, settings))
+        for settings, line in dash.items()
+    ]
     return layout(summed, title, draw, keys)
 
 
-def _curve(axes: Axes, group: Sequence[Stored], style: Style) -> None:
+def _curve(axes: Axes, group: Sequence[Stored], colour: str, line: LineStyleType) -> None:
     """The mean over seeds, as far as all of them went: a mean of fewer would jump."""
     done = [record for record in group if record["status"] == "done"]
     curves = [{point["epoch"]: 100 * point["score"] for point in r["curve"]} for r in done]
     epochs = sorted(set.intersection(*map(set, curves))) if curves else []
     scores = [[curve[epoch] for curve in curves] for epoch in epochs]
     lows, highs = [min(s) for s in scores], [max(s) for s in scores]
-    axes.fill_between(epochs, lows, highs, color=style.colour, alpha=0.15, linewidth=0)
+    axes.fill_between(epochs, lows, highs, color=colour, alpha=0.15, linewidth=0)
     axes.plot(
         epochs,
         [fmean(s) for s in scores],
-        color=style.colour,
-        linestyle=style.line,
+        color=colour,
+        linestyle=line,
         linewidth=1.5,
     )

@@ -125,6 +125,16 @@ def test_a_setting_of_three_values_gets_a_figure_over_it() -> None:
     assert "pair-length" not in plots.draw([of_length(4), of_length(8)], two)
 
 
+def test_the_curves_of_two_settings_are_told_apart() -> None:
+    axes = {**SWEEP.axes, "task": ("red",), "method": ("ptuning_v2",), "seed": ("0",)}
+    two = replace(SWEEP, axes={**axes, "method.length": ("4", "null")})
+    curves = plots.draw([of_length(4)], two)["pair-curves"]
+    assert [line.get_linestyle() for line in curves.axes[0].lines] == ["-", "--"]
+    (legend,) = curves.legends
+    told = [text.get_text() for text in legend.get_texts()]
+    assert told == ["ptuning_v2", "length 4", "length not set"]
+
+
 def test_words_of_a_setting_stand_in_the_order_of_the_sweep() -> None:
     axes = {**SWEEP.axes, "task": ("red",), "method": ("ptuning_v2",), "seed": ("0",)}
     words = replace(SWEEP, axes={**axes, "method.length": ("null", "4", "40")})
