@@ -8,8 +8,6 @@ from typing import Any
 
 from ptbench.errors import PtbenchError, did_you_mean
 
-CHECKED = 256  # configs kept between Hydra's check and the run; some 0.5 MB each
-
 
 def launch(arguments: Sequence[str]) -> None:
     """What `ptbench run` does with the rest of its line. Raises what its cells raise.
@@ -25,7 +23,6 @@ def launch(arguments: Sequence[str]) -> None:
     sys.argv = ["ptbench run", *arguments]
     from ptbench.run import main as hydra_main
 
-    _compose_once()
     try:
         hydra_main()
         if fuse := sys.modules.get("ptbench.fuse"):  # where cells were asked to share their passes
@@ -34,28 +31,6 @@ def launch(arguments: Sequence[str]) -> None:
         raise PtbenchError(_no_such_choice(error) or _plain(error)) from error
     except (HydraException, OmegaConfBaseException) as error:
         raise PtbenchError(_no_such_key(error) or _plain(error)) from error
-
-
-def _compose_once() -> None:
-    """Has Hydra run the configs that it composed to check a multirun, not compose them again."""
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
-    from omegaconf import DictConfig
-
-    compose = ConfigLoaderImpl.load_sweep_config
-    checked: dict[tuple[str, ...], DictConfig] = {}
-
-    def load_sweep_config(
-        self: ConfigLoaderImpl, master_config: DictConfig, sweep_overrides: list[str]
-    ) -> DictConfig:
-        cell = tuple(sweep_overrides)
-        if cell in checked:
-            return checked.pop(cell)
-        config = compose(self, master_config, sweep_overrides)
-        if len(checked) < CHECKED:
-            checked[cell] = config
-        return config
-
-    ConfigLoaderImpl.load_sweep_config = load_sweep_config
 
 
 def _no_such_choice(error: Any) -> str | None:
