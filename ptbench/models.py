@@ -107,7 +107,8 @@ class Pretrained(Model):
         So the THUDM's GLM of 2022 has the type `glm`, which is a later model's in transformers.
         """
         said, _ = PreTrainedConfig.get_config_dict(source, **self._where)
-        for architecture in said.get("architectures") or []:
+        own_code = said.get("architectures") if said.get("auto_map") else None
+        for architecture in own_code or []:  # T5's old names are in no release and bring no code
             if not hasattr(transformers, architecture):
                 raise BackboneError(
                     f"model.name={self.name}: its class {architecture} is not in transformers "

@@ -223,6 +223,7 @@ def test_a_model_that_the_hub_does_not_give(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_model_whose_class_is_code_of_its_own_folder(tmp_path: Path) -> None:
     """As THUDM/glm-10b, whose type `glm` is another model in transformers."""
     said = {"model_type": "glm", "architectures": ["GLMModel"], "num_layers": 48}
+    said |= {"auto_map": {"AutoModel": "modeling_glm.GLMModel"}}
     (tmp_path / "config.json").write_text(json.dumps(said))
     model = built(*pretrained(str(tmp_path))).model
     with pytest.raises(BackboneError, match=r"its class GLMModel is not in .* not run; take a"):
