@@ -124,7 +124,7 @@ class Inputs:
     positions: Int[Tensor, "rows tokens"]
     prefix: tuple[KeyValue | None, ...] = ()
     written: Float[Tensor, "rows words width"] | None = None
-    states: Float[Tensor, "rows tokens width"] | None = None
+    states: Float[Tensor, "rows tokens hidden"] | None = None
     depth: int = 0
 
 

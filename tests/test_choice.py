@@ -69,7 +69,7 @@ def test_an_example_is_judged_among_its_own_choices_alone(
     torch.nn.init.ones_(head.classifier.weight)
     values = torch.tensor([1.0, 3.0, -1.0, -1.0, -2.0])  # of the five rows
     hidden = (values / 32)[:, None, None].expand(-1, given.ids.shape[1], 32)
-    logits = head.eval()(backbone, hidden, given)
+    logits = head.eval()(backbone, head.read(backbone, hidden, given), given)
     assert logits[0, :2].tolist() == pytest.approx([1, 3])
     assert logits[1].tolist() == pytest.approx([-1, -1, -2])
     assert KIND.predict(logits, given) == [1, 0]
