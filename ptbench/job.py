@@ -132,7 +132,7 @@ class Job:
         """Does it; its fault ends this job and no other."""
         try:
             action()
-        except Exception as error:
+        except Exception as error:  # whatever it is, the others go on
             self.fail(error)
 
     def fail(self, error: Exception) -> None:

@@ -15,15 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from ptbench.paths import ROOT
 
 CODE = ("ptbench", "methods", "tasks", "conf", "sweeps")
-UNRECORDED = (
-    "hydra",
-    "tracking",
-    "rerun",
-    "save",
-    "predictions",
-    "fuse",
-    "mean",
-)  # decide no score
+# what decides no score
+UNRECORDED = ("hydra", "tracking", "rerun", "save", "predictions", "fuse", "mean")
 PACKAGES = ("accelerate", "datasets", "numpy", "tokenizers", "torch", "transformers")
 
 

@@ -20,6 +20,7 @@ from ptbench.layout import (
 from ptbench.layout_across import over_tasks, over_tasks_caption
 from ptbench.paths import REPORTS
 from ptbench.report_figures import inline, shown
+from ptbench.rivals import flat
 from ptbench.summary import Table
 from ptbench.sweeps import Place, Stored, Sweep, gather, observed, score, setting_text
 from ptbench.tables import table
@@ -154,8 +155,8 @@ def _cells(
             "lost": (place, cell["seed"]) not in finished,
             "command": origin["command"],
             "error": record["error"],
-            "config": _flat({k: v for k, v in record["config"].items() if k not in TOLD}),
-            "origin": _flat({k: v for k, v in origin.items() if k != "command"}),
+            "config": flat({k: v for k, v in record["config"].items() if k not in TOLD}),
+            "origin": flat({k: v for k, v in origin.items() if k != "command"}),
             **(_details(record) if done else {}),
         }
 
@@ -172,7 +173,7 @@ def _results(record: Stored) -> tuple[str, ...]:
 def _details(record: Stored) -> dict[str, Any]:
     """What only a finished record has."""
     facts = ("scores", "floor", "random_floor", "selection", "rows", "left_out", "cost")
-    known = _flat({key: record[key] for key in facts if record.get(key)})
+    known = flat({key: record[key] for key in facts if record.get(key)})
     return {
         "facts": {key: _short(value) for key, value in known.items()},
         "metric": record["selection"]["metric"],
@@ -180,17 +181,6 @@ def _details(record: Stored) -> dict[str, Any]:
         "best": record["selection"]["step"],
         "curve": [[p["step"], p["loss"], 100 * p["score"]] for p in record["curve"]],
     }
-
-
-def _flat(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """The leaves of nested settings, each under its dotted key."""
-    found: dict[str, Any] = {}
-    for key, inner in value.items():
-        if isinstance(inner, Mapping) and inner:
-            found |= _flat(inner, f"{above}{key}.")
-        else:
-            found[f"{above}{key}"] = inner
-    return found
 
 
 def _short(value: Any) -> Any:

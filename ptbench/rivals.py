@@ -36,19 +36,22 @@ def refuse_rivals(group: Sequence[Stored], sweep: str) -> None:
 
 def _differing(one: Stored, other: Stored, most: int = 3) -> str:
     """The settings that differ, with both values; or that none does."""
-    ours, theirs = (_flat(record["config"]) for record in (one, other))
+    ours, theirs = (flat(record["config"]) for record in (one, other))
     keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     told = [f"{key} ({ours.get(key)}, {theirs.get(key)})" for key in keys]
     more = ["..."] if told[most:] else []
     return ", ".join([*told[:most], *more]) or "data, backbone or code, not in their settings"
 
 
-def _flat(config: Stored, above: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in config.items():
-        inner = isinstance(value, Mapping)
-        flat |= _flat(value, f"{above}{key}.") if inner else {f"{above}{key}": value}
-    return flat
+def flat(value: Stored, above: str = "") -> dict[str, Any]:
+    """The leaves of nested settings, each under its dotted key."""
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        if isinstance(inner, Mapping) and inner:
+            found |= flat(inner, f"{above}{key}.")
+        else:
+            found[f"{above}{key}"] = inner
+    return found
 
 
 def _file(record: Stored, sweep: str) -> Path:
