@@ -19,6 +19,7 @@ from transformers.masking_utils import eager_mask, sdpa_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from ptbench import disentangled
+from ptbench.attention_masks import added, extended, unread
 from ptbench.errors import BackboneError, ConfigError, did_you_mean
 from ptbench.inputs import KeyValue
 
@@ -54,6 +55,11 @@ class Call:
     heads: int
     size: int
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of a key or value: its heads, and the numbers of each."""
+        return self.heads, self.size
+
 
 @dataclass
 class Injection:
@@ -81,8 +87,9 @@ class Hook:
         """The prefix of the call that begins now."""
         if not self.injection.prefix:
             return None
-        number = self.numbers[self.turn % len(self.numbers)]
-        self.turn += 1
+        number = self.numbers[self.turn]
+        # back at 0 after a pass: a number that grew would have torch compile each pass anew
+        self.turn = (self.turn + 1) % len(self.numbers)
         return self.injection.prefix[number]
 
 
@@ -105,9 +112,9 @@ def _attend(base: Callable[[nn.Module], Callable[..., Any]], additive: bool) -> 
         prefix = prefix_of(module, query, key, value)
         if prefix is not None:
             given = mask
-            mask = _extended_mask(module, query, key, mask, prefix, rest)
+            mask = extended(module, query, key, mask, prefix, rest)
             if additive and given is None and mask is not None:
-                mask = _added(mask, query.dtype)
+                mask = added(mask, query.dtype)
             if rest.get("position_bias") is not None:  # T5's: none towards the prefix
                 rest["position_bias"] = F.pad(rest["position_bias"], (prefix.key.shape[2], 0))
             key = torch.cat([prefix.key.to(key.dtype), key], 2)
@@ -115,37 +122,6 @@ def _attend(base: Callable[[nn.Module], Callable[..., Any]], additive: bool) -> 
         return base(module)(module, query, key, value, mask, **rest)
 
     return attend
-
-
-def _added(seen: Tensor, dtype: torch.dtype) -> Tensor:
-    """A mask of what is seen as one that is added to the scores."""
-    return torch.zeros_like(seen, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
-
-
-def _extended_mask(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    mask: Tensor | None,
-    prefix: KeyValue,
-    rest: dict[str, Any],
-) -> Tensor | None:
-    """The text's mask with the prefix's columns in front; None while everything is visible."""
-    causal = rest.pop("is_causal", None)
-    causal = getattr(module, "is_causal", False) if causal is None else causal
-    rest["is_causal"] = False
-    rows, queries, texts = query.shape[0], query.shape[2], key.shape[2]
-    if mask is None:
-        if prefix.mask is None and not (causal and queries > 1):
-            return None
-        # stock attention aligns its implicit causal mask to the left: wrong behind a prefix
-        visible = torch.ones(queries, texts, dtype=torch.bool, device=query.device)
-        mask = (visible.tril(texts - queries) if causal else visible)[None, None]
-    mask = mask.expand(rows, *mask.shape[1:])
-    seen = prefix.seen(queries)[:, None].expand(*mask.shape[:3], -1)
-    if mask.dtype != torch.bool:
-        seen = _added(seen, mask.dtype)
-    return torch.cat([seen, mask], -1)
 
 
 def _eager(module: nn.Module) -> Callable[..., Any]:
@@ -157,8 +133,8 @@ AttentionInterface.register(
     NAMES["sdpa"], _attend(lambda module: ALL_ATTENTION_FUNCTIONS["sdpa"], additive=False)
 )
 AttentionInterface.register(NAMES["eager"], _attend(_eager, additive=True))
-AttentionMaskInterface.register(NAMES["sdpa"], sdpa_mask)
-AttentionMaskInterface.register(NAMES["eager"], eager_mask)
+AttentionMaskInterface.register(NAMES["sdpa"], unread(sdpa_mask))
+AttentionMaskInterface.register(NAMES["eager"], unread(eager_mask))
 
 
 def check_name(attention: str) -> None:

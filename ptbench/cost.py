@@ -46,6 +46,12 @@ def _proc(file: Path, name: str) -> int:
     return int(lines[name].split()[0]) * 1024
 
 
+def synchronize(device: torch.device) -> None:
+    """Waits until the device has done what it was asked for, so that a clock tells its time."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 class PeakMemory:
     """The most memory in use since `start`, in bytes: the device's, or the process's on a CPU."""
 

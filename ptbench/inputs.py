@@ -1,6 +1,6 @@
 """What goes into a backbone, one row an example, so that rows of several prompts stack."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -62,12 +62,19 @@ class Batch:
         return replace(self, **taken, rows=rows, characters=None)
 
     def to(self, device: torch.device) -> "Batch":
-        moved: dict[str, Any] = {
-            f.name: value.to(device, non_blocking=True)
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "Batch":
+        """As a loader asks for it, so that copies to a GPU need no waiting."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        changed: dict[str, Any] = {
+            f.name: change(value)
             for f in fields(self)
             if isinstance(value := getattr(self, f.name), Tensor)
         }
-        return replace(self, **moved)
+        return replace(self, **changed)
 
 
 @dataclass(frozen=True)

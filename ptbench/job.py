@@ -96,7 +96,7 @@ class Job:
             model.keep(training.keep * 1e9)
         self.accelerator = accelerator
         self.observer: Observer = Silent()
-        self.loader = _loader(model, encoder, train.features, training, seed)
+        self.loader = _loader(model, encoder, train.features, training, seed, accelerator.device)
         self.steps_per_epoch = len(self.loader)
         self.trained = [p for p in model.parameters() if p.requires_grad]
         self.optimizer: Any = accelerator.prepare(optimizer(model, training))
@@ -164,6 +164,11 @@ class Job:
         self.step += 1
         self._counted += 1
 
+    @property
+    def looks(self) -> bool:
+        """Whether a look at this step reads the loss, and so waits for the device."""
+        return self.step % REPORT_EVERY == 0 or self.step % self.steps_per_epoch == 0
+
     def look(self) -> None:
         """Reports the loss now and then, and evaluates at an epoch's end."""
         if self.step % REPORT_EVERY == 0:
@@ -220,9 +225,17 @@ def predict(
 
 
 def _loader(
-    model: Adapted, encoder: Encoder, features: list[Features], training: Training, seed: int
+    model: Adapted,
+    encoder: Encoder,
+    features: list[Features],
+    training: Training,
+    seed: int,
+    device: torch.device,
 ) -> DataLoader[Any]:
-    """Shuffled batches, each cut into the parts that pass one by one."""
+    """Shuffled batches, each cut into the parts that pass one by one.
+
+    A GPU's are made while it is at the step before, in memory that it copies by itself.
+    """
 
     def collate(some: list[Features]) -> list[Batch]:
         size = math.ceil(len(some) / training.accumulate)
@@ -230,4 +243,5 @@ def _loader(
         return [model.kind.collate(part, encoder) for part in parts]
 
     batches = Shuffled(features, training.batch_size, seed)
-    return DataLoader(features, batch_sampler=batches, collate_fn=collate)  # pyright: ignore[reportArgumentType]
+    pinned = device.type == "cuda"
+    return DataLoader(features, batch_sampler=batches, collate_fn=collate, pin_memory=pinned)  # pyright: ignore[reportArgumentType]

@@ -92,6 +92,11 @@ class Adapted(nn.Module):
         self.backbone.train(mode and self.backbone_dropout)
         return self
 
+    def learn(self) -> None:
+        """Into training mode, if an evaluation, its own or another's of the backbone, left it."""
+        if not self.training or self.backbone.training is not self.backbone_dropout:
+            self.train()
+
     def forward(self, batch: Batch) -> Tensor:
         return forward([self], [batch])[0]
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -153,11 +155,17 @@ class LayerPrompt(Prompt):
     def prefix(self, rows: int, mask: Tensor | None = None) -> tuple[KeyValue | None, ...]:
         """One entry per attention call of the backbone, None where the layer has no prompt."""
         numbers = self.dropout(self.encoder().expand(rows, -1, -1))
-        parts = numbers.split([2 * call.heads * call.size for call in self.calls], dim=-1)
+        alike = [
+            (shape, len(list(calls))) for shape, calls in groupby(self.calls, attrgetter("shape"))
+        ]
+        parts = numbers.split([2 * many * heads * size for (heads, size), many in alike], dim=-1)
+        halves: list[Tensor] = []  # key, value, key, ...: at once, as each step of autograd costs
+        for ((heads, size), many), part in zip(alike, parts, strict=True):
+            rowwise = part.unflatten(-1, (2 * many, heads, size)).permute(2, 0, 3, 1, 4)
+            halves += rowwise.unbind()
         prefix: list[KeyValue | None] = [None] * self.total
-        for number, call, part in zip(self.numbers, self.calls, parts, strict=True):
-            both: Tensor = part.unflatten(-1, (2, call.heads, call.size)).permute(2, 0, 3, 1, 4)
-            prefix[number] = KeyValue(both[0], both[1], mask)
+        for number, key, value in zip(self.numbers, halves[::2], halves[1::2], strict=True):
+            prefix[number] = KeyValue(key, value, mask)
         return tuple(prefix)
 
 

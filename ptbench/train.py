@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from ptbench.cost import PeakMemory, memory_limit, out_of_memory
+from ptbench.cost import PeakMemory, memory_limit, out_of_memory, synchronize
 from ptbench.job import Job, MicroBatch, Observer, Part, Point, Silent, predict
 from ptbench.method import forward
 
@@ -31,6 +31,8 @@ def fit(jobs: Sequence[Job], accelerator: Accelerator, width: int | None = None)
     while live := [job for job in jobs if not job.finished]:
         started = time.perf_counter()
         width = _step(live, width, accelerator)
+        if any(job.looks for job in live):
+            synchronize(accelerator.device)  # a look waits for what is training's time
         seconds = (time.perf_counter() - started) / len(live)
         for job in live:
             job.train_seconds += seconds
@@ -47,7 +49,7 @@ def fit(jobs: Sequence[Job], accelerator: Accelerator, width: int | None = None)
 def _step(jobs: Sequence[Job], width: int | None, accelerator: Accelerator) -> int | None:
     """One step of each job, `width` of them a pass; how many pass at once from now on."""
     for job in jobs:
-        job.model.train()
+        job.model.learn()
     for parts in zip_longest(*(job.next_batch() for job in jobs)):
         there = zip(jobs, parts, strict=True)
         present = [(job, part) for job, part in there if part and not job.finished]
@@ -76,8 +78,7 @@ def _fastest(present: Present, accelerator: Accelerator) -> int:
         try:
             for place in range(0, len(present), width):
                 _pass(present[place : place + width], accelerator)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+            synchronize(device)
         except Exception:  # if it is not for want of memory, training meets it again
             break
         finally:

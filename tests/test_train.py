@@ -82,7 +82,7 @@ def job(model: Adapted, task: Task, seed: int = 0, **changes: Any) -> Job:
         return Part(features, [model.kind.reference(row) for row in some])
 
     training = replace(TRAINING, **changes)
-    accelerator = Accelerator(cpu=True)
+    accelerator = Accelerator(cpu=not model.backbone.words.weight.is_cuda)
     return Job(model, layout, part(rows[:ROWS]), part(rows[ROWS:]), training, seed, accelerator)
 
 
