@@ -17,6 +17,7 @@ from ptbench.inputs import Batch, Inputs
 from ptbench.lm_head import LMHead
 from ptbench.stack import Stack
 
+COMPILER = "inductor"  # torch's own
 # the ends of the names that absolute position tables have in transformers
 TABLES = ("position_embeddings", "wpe", "embed_positions")
 
@@ -51,9 +52,16 @@ class Backbone(nn.Module):
         self._lm_loader, self.made = lm_loader, frozenset(made)
         self.words: nn.Embedding = model.get_input_embeddings()  # pyright: ignore[reportAttributeAccessIssue]
         self.injection: Injection = inject(model, self.words.embedding_dim)
+        self._compiled: Callable[..., Any] | None = None
         self._accepts = set(inspect.signature(model.forward).parameters)
         if not any(name.endswith("token_type_embeddings") for name, _ in model.named_modules()):
             self._accepts -= {"token_type_ids"}  # GPT-2 would add the embeddings of these ids
+
+    def use_compiler(self, wanted: bool) -> None:
+        """Whether torch compiles the passes from now on, for batches of any shape."""
+        self._compiled = None
+        if wanted:  # asking torch.compile takes a second
+            self._compiled = torch.compile(self.model.forward, dynamic=True, backend=COMPILER)
 
     @property
     def width(self) -> int:
@@ -164,13 +172,27 @@ class Backbone(nn.Module):
         return self.stack.below(depth, lambda: self._pass(inputs))
 
     def _pass(self, inputs: Inputs) -> Float[Tensor, "rows tokens width"]:
-        return self.model(
-            inputs_embeds=inputs.embeds,
-            attention_mask=inputs.mask.long(),
+        given: dict[str, Any] = {
+            "inputs_embeds": inputs.embeds,
+            "attention_mask": inputs.mask.long(),
             **self.accepted(token_type_ids=inputs.types, position_ids=inputs.positions),
             **self.accepted(use_cache=False),  # a recomputed layer would fill it twice
             **self._decoder(inputs),
-        ).last_hidden_state
+        }
+        if self._compiled is None:
+            return self.model(**given).last_hidden_state
+        try:
+            return self._compiled(**given).last_hidden_state
+        except Exception as error:
+            from torch._dynamo.exc import TorchDynamoException  # late: it takes a second
+
+            if not isinstance(error, TorchDynamoException):
+                raise
+            raise BackboneError(
+                f"train.compile=true: torch cannot compile '{self.model.config.model_type}' here "
+                f"({' '.join(str(error).split())[:300]}); set train.compile=false, or install a "
+                "C++ compiler where it misses one"
+            ) from error
 
     def _decoder(self, inputs: Inputs) -> dict[str, Tensor]:
         """What an encoder-decoder's decoder reads: what it writes, behind the token that starts."""

@@ -75,6 +75,7 @@ def train(
     memory = cost.PeakMemory(accelerator.device)
     memory.start()
     backbone = company.load(cell.model)
+    backbone.use_compiler(cell.training.compile)
     model = cell.method.adapt(backbone, cell.task.asks.fitted(backbone))
     if start is not None:
         start.enter(model, cell.method)

@@ -148,7 +148,8 @@ def companies(plans: Iterable[Plan]) -> list[list[Plan]]:
         cell = plan.cell
         key: Any = number
         if not (cell.method.trains_backbone or cell.task.members):
-            passes = cell.training.precision, cell.training.threads, cell.method.backbone_dropout
+            training, dropout = cell.training, cell.method.backbone_dropout
+            passes = training.precision, training.compile, training.threads, dropout
             key = (cell.model, *passes, cell.task.asks.writes)
         groups.setdefault(key, []).append(plan)
     return list(groups.values())

@@ -34,7 +34,8 @@ class Training:
     `backbone_learning_rate` for a backbone that trains. `warmup` is a share of all steps, `clip`
     the largest gradient norm, `accumulate` the number of parts in which a batch passes, `patience`
     the epochs without gain after which to stop (null: never), `keep` the gigabytes for what a
-    frozen backbone without dropout gives alike of a row in each epoch (null: nothing is kept).
+    frozen backbone without dropout gives alike of a row in each epoch (null: nothing is kept),
+    `compile` whether torch compiles the backbone's passes.
     """
 
     epochs: int
@@ -51,6 +52,7 @@ class Training:
     precision: Precision
     threads: int | None
     keep: float | None = None
+    compile: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "patience", "threads"):
@@ -65,6 +67,12 @@ class Training:
         ):
             if (value := getattr(self, name)) is not None and not value > 0:
                 raise ConfigError(f"train.{name}={value:g}: must be above 0")
+        if self.compile and self.keep is not None:
+            raise ConfigError(
+                f"train.compile=true with train.keep={self.keep:g}: a compiled pass goes through "
+                "all layers and has no use for what is kept; set train.keep=null, or "
+                "train.compile=false"
+            )
         if not self.weight_decay >= 0:
             raise ConfigError(f"train.weight_decay={self.weight_decay:g}: must be 0 or more")
         if not 0 <= self.warmup <= 1:
