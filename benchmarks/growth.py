@@ -10,7 +10,7 @@ import argparse
 from typing import Any
 
 import torch
-from measure import keep
+from measure import called, keep
 from steps import adapted, bert, job_of, steps_of
 
 AXES = {
@@ -45,7 +45,7 @@ def main() -> None:
             share = round(seconds["ptuning_v2"] / seconds["finetune"], 3)
             results.append({axis: value, "seconds": shown, "v2 over fine-tuning": share})
             print(results[-1], flush=True)
-    keep("growth", "python benchmarks/growth.py", vars(settings), results)
+    keep(called("growth"), "python benchmarks/growth.py", vars(settings), results)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,39 @@ import json
 import os
 import platform
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from ptbench.cost import synchronize
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "transformers", "accelerate", "peft")
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def accelerator(precision: str = "no") -> Accelerator:
+    """On the GPU where there is one; precision as accelerate says it, `no` or `bf16`."""
+    AcceleratorState._reset_state()  # accelerate keeps the last one's precision in the process
+    return Accelerator(mixed_precision=precision)
+
+
+def now() -> float:
+    """Seconds of a clock, once the device has done all it was asked for."""
+    synchronize(DEVICE)
+    return time.perf_counter()
+
+
+def called(name: str, precision: str = "no") -> str:
+    """A result's file: those on a GPU, or in another precision, stand beside the others."""
+    parts = (name, "gpu" * (DEVICE.type == "cuda"), precision.removeprefix("no"))
+    return "_".join(part for part in parts if part)
 
 
 def in_turns(passes: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -39,12 +63,11 @@ def machine() -> dict[str, Any]:
             versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    cuda = torch.cuda.is_available()
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if cuda else "cpu",
+        "device": torch.cuda.get_device_name() if DEVICE.type == "cuda" else "cpu",
         "python": platform.python_version(),
         **versions,
     }

@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 import torch
-from measure import keep
+from measure import DEVICE, called, keep
 from steps import BASELINE, METHODS, adapted, bert, job_of
 
 from ptbench.cost import PeakMemory
@@ -27,7 +27,7 @@ def peak(settings: argparse.Namespace) -> dict[str, int]:
     """Bytes that training adds to the process."""
     torch.set_num_threads(settings.threads)
     name = settings.method.removesuffix(CHECKPOINTED)
-    memory = PeakMemory(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    memory = PeakMemory(DEVICE)
     memory.start()
     before = memory.bytes() or 0
     backbone = bert(settings.width, settings.layers)
@@ -58,7 +58,7 @@ def main() -> None:
             found[method]["bytes"] / found[BASELINE]["bytes"], 3
         )
     shown = {key: value for key, value in vars(settings).items() if key != "method"}
-    keep("memory", "python benchmarks/memory.py", shown, found)
+    keep(called("memory"), "python benchmarks/memory.py", shown, found)
 
 
 if __name__ == "__main__":

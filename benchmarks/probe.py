@@ -14,8 +14,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import torch
-from accelerate import Accelerator
-from measure import in_turns, keep, ratio
+from measure import accelerator, in_turns, keep, ratio
 from steps import BASELINE, KIND, Timed, adapted, bert
 
 from ptbench.backbones import Backbone
@@ -34,7 +33,7 @@ def job_of(name: str, backbone: Backbone, settings: argparse.Namespace, epochs: 
     features = [KIND.encode({"text": text, "label": 1}, encoder, template) for text in texts]
     part, shown = Part(features, [1] * len(features)), Part(features[:1], [1])
     training = replace(training, epochs=epochs, batch_size=settings.rows, keep=1.0)
-    return Timed(made, encoder, part, shown, training, 0, Accelerator(cpu=True))
+    return Timed(made, encoder, part, shown, training, 0, accelerator())
 
 
 def rows(settings: argparse.Namespace) -> int:

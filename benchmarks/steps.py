@@ -8,18 +8,16 @@ bare loop over the same model shows what the suite's adds.
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from hydra import compose, initialize_config_dir
-from measure import in_turns, keep, ratio
+from measure import DEVICE, accelerator, called, in_turns, keep, now, ratio
 from torch import nn
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
 from ptbench.attention import NAMES
 from ptbench.backbones import Backbone, Pooling
@@ -53,9 +51,9 @@ class Timed(Job):
         self.marks: list[tuple[float, float]] = []
 
     def update(self) -> None:
-        began = time.perf_counter()
+        began = now()
         super().update()
-        self.marks.append((began, time.perf_counter()))
+        self.marks.append((began, now()))
 
 
 def bert(width: int, layers: int, words: int = 30522) -> Backbone:
@@ -72,6 +70,22 @@ def bert(width: int, layers: int, words: int = 30522) -> Backbone:
     return Backbone(BertModel(config), tokenizer, Pooling.first, None)
 
 
+def roberta_large() -> Backbone:
+    """A random RoBERTa of the large one's shape."""
+    config = RobertaConfig(
+        vocab_size=50265,
+        hidden_size=1024,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        intermediate_size=4096,
+        max_position_embeddings=514,
+        type_vocab_size=1,
+        attn_implementation=NAMES["sdpa"],
+    )
+    tokenizer = chosen("model", "tiny", Model).load().tokenizer
+    return Backbone(RobertaModel(config), tokenizer, Pooling.first, None)
+
+
 def adapted(name: str, backbone: Backbone, prompt: int) -> tuple[Adapted, Training]:
     """A method on the backbone, with the training that its file asks for."""
     overrides = [f"method={name}", "model=tiny", "task=pocket_sentiment"]
@@ -81,14 +95,16 @@ def adapted(name: str, backbone: Backbone, prompt: int) -> tuple[Adapted, Traini
     return cell.method.adapt(backbone, KIND), cell.training
 
 
-def job_of(made: Adapted, training: Training, rows: int, tokens: int, steps: int) -> Timed:
+def job_of(
+    made: Adapted, training: Training, rows: int, tokens: int, steps: int, precision: str = "no"
+) -> Timed:
     """Some steps on one batch, over and over."""
     encoder = Encoder(made.backbone.tokenizer, tokens)
     one = {"text": " ".join(["a"] * tokens), "label": 1}
     features = [made.kind.encode(one, encoder, made.kind.template)] * (rows * steps)
     part, shown = Part(features, [1] * len(features)), Part(features[:1], [1])
     training = replace(training, epochs=1, batch_size=rows)
-    return Timed(made, encoder, part, shown, training, 0, Accelerator(cpu=True))
+    return Timed(made.to(DEVICE), encoder, part, shown, training, 0, accelerator(precision))
 
 
 def steps_of(job: Timed, warm: int) -> tuple[float, float]:
@@ -109,13 +125,15 @@ def bare(made: Adapted, training: Training, job: Timed, steps: int, warm: int) -
     made.train()
     marks = []
     for batch in batches:
-        loss = made.kind.loss(made(batch), batch) / len(batch.targets)
+        with job.accelerator.autocast():
+            logits = made(batch)
+        loss = made.kind.loss(logits, batch) / len(batch.targets)
         loss.backward()
         nn.utils.clip_grad_norm_(trained, training.clip)
         moved.step()
         moved.zero_grad()
         rates.step()
-        marks.append(time.perf_counter())
+        marks.append(now())
     taken = [two - one for one, two in pairwise(marks[warm - 1 :])]
     return statistics.median(taken)
 
@@ -128,7 +146,7 @@ def measured(
     def once() -> float:
         made, training = adapted(name, backbone, settings.prompt)
         steps = settings.warm + settings.steps
-        job = job_of(made, training, settings.rows, settings.tokens, steps)
+        job = job_of(made, training, settings.rows, settings.tokens, steps, settings.precision)
         whole, part = steps_of(job, settings.warm)
         passes.setdefault(name, []).append(part)
         return whole
@@ -142,6 +160,7 @@ def main() -> None:
         parser.add_argument(f"--{key}", type=int, default=value)
     for key, value in {"width": 768, "layers": 12, "warm": 2, "steps": 4}.items():
         parser.add_argument(f"--{key}", type=int, default=value)
+    parser.add_argument("--precision", choices=("no", "bf16"), default="no")
     settings = parser.parse_args()
     torch.set_num_threads(settings.threads)
     torch.manual_seed(0)
@@ -151,7 +170,7 @@ def main() -> None:
     def bare_round() -> float:
         made, training = adapted("ptuning_v2", backbone, settings.prompt)
         steps = settings.warm + settings.steps
-        job = job_of(made, training, settings.rows, settings.tokens, steps)
+        job = job_of(made, training, settings.rows, settings.tokens, steps, settings.precision)
         return bare(made, training, job, steps, settings.warm)
 
     rivals = {name: measured(name, backbone, settings, passes) for name in METHODS}
@@ -166,7 +185,12 @@ def main() -> None:
     }
     loop = {"ptuning_v2 over a bare loop": ratio(whole["ptuning_v2"], whole["bare loop"])}
     command = "python benchmarks/steps.py"
-    keep("steps", command, vars(settings), {"steps": results, "loop": loop})
+    keep(
+        called("steps", settings.precision),
+        command,
+        vars(settings),
+        {"steps": results, "loop": loop},
+    )
 
 
 if __name__ == "__main__":
