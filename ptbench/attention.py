@@ -65,7 +65,7 @@ class Call:
 class Injection:
     """The attention calls of one backbone, site after site, and the prefix that they see now.
 
-    The prefix of the last pass stays until the next, since checkpointing recomputes from it.
+    Where layers are recomputed, that of the last pass stays until the next.
     """
 
     calls: list[Call] = field(default_factory=list)

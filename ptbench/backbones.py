@@ -15,6 +15,7 @@ from ptbench.attention import Injection, inject
 from ptbench.errors import BackboneError
 from ptbench.inputs import Batch, Inputs
 from ptbench.lm_head import LMHead
+from ptbench.recompute import recomputes
 from ptbench.stack import Stack
 
 COMPILER = "inductor"  # torch's own
@@ -160,9 +161,13 @@ class Backbone(nn.Module):
     def forward(self, inputs: Inputs) -> Float[Tensor, "rows tokens width"]:
         self.injection.prefix = inputs.prefix
         if inputs.states is None or self.stack is None:
-            return self._pass(inputs)
-        with self.stack.entered(inputs.depth, inputs.states):
-            return self._pass(inputs)
+            hidden = self._pass(inputs)
+        else:
+            with self.stack.entered(inputs.depth, inputs.states):
+                hidden = self._pass(inputs)
+        if not recomputes(self.model):
+            self.injection.prefix = ()  # or its rows would lie in memory until the next pass
+        return hidden
 
     @torch.no_grad()
     def below(self, inputs: Inputs, depth: int) -> Float[Tensor, "rows tokens width"]:

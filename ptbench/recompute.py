@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -10,6 +11,8 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from ptbench.errors import BackboneError
+
+_RECOMPUTING: WeakSet[PreTrainedModel] = WeakSet()
 
 
 def enable_checkpointing(model: PreTrainedModel) -> None:
@@ -24,8 +27,14 @@ def enable_checkpointing(model: PreTrainedModel) -> None:
             f"model.gradient_checkpointing=true: transformers cannot recompute the layers of "
             f"architecture '{model.config.model_type}'; set model.gradient_checkpointing=false"
         )
+    _RECOMPUTING.add(model)
     for layer in layers:
         layer.forward = partial(_recomputed, layer.forward)
+
+
+def recomputes(model: PreTrainedModel) -> bool:
+    """Whether layers do so."""
+    return model in _RECOMPUTING
 
 
 def _recomputed(forward: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
