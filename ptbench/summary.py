@@ -178,7 +178,7 @@ def _notes(sweep: Sweep, places: Places, records: int) -> tuple[str, ...]:
             f"Made from a tree with uncommitted changes: {dirty} of {len(shown)} records; commit "
             "the changes and run these cells again (rerun=true)."
         )
-    if sweep.search:
+    if sweep.trials:
         notes.insert(0, f"Each score is that of the best of a search's trials: {records} in all.")
     elif left_out := records - len(shown):
         notes.append(f"Records outside the sweep's axes, not shown: {left_out}.")
