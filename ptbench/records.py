@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,18 @@ def read(file: Path) -> dict[str, Any]:
 def load(sweep: str, folder: Path = RECORDS) -> list[dict[str, Any]]:
     """All records of a sweep, in the order of their names."""
     return [read(file) for file in sorted((folder / sweep).glob("*/*.json"))]
+
+
+def uncommitted(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line on those that were made from a tree with uncommitted changes, if any were."""
+    dirty = [record["hash"] for record in found if record["provenance"]["dirty"]]
+    if not dirty:
+        return []
+    return [
+        f"{len(dirty)} of {len(found)} records were made from a tree with uncommitted changes "
+        f"(hash {', '.join(dirty[:3])}{', ...' if dirty[3:] else ''}), so that nobody can make "
+        "them again; commit the changes and train these cells anew (rerun=true)"
+    ]
 
 
 def finished(file: Path) -> bool:

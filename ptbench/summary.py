@@ -6,7 +6,7 @@ from statistics import fmean
 
 from ptbench.entry import DASH, Entry, entered
 from ptbench.macro import Places, averaged
-from ptbench.paper import Reference, reference
+from ptbench.paper import Reference, missing, reference
 from ptbench.separable import separation
 from ptbench.sweeps import (
     Place,
@@ -87,6 +87,13 @@ class Table:
             for column, entry in zip(self.columns, row.entries, strict=True)
             if entry.paper is None and entry.values
         ]
+
+    @property
+    def gap(self) -> str:
+        """What to say of those; nothing where there are none."""
+        if not self.reference or not (lacking := self.lacking):
+            return ""
+        return missing(self.reference.name, lacking, self.reference.file)
 
     @property
     def seeds(self) -> int:

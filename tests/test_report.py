@@ -1,5 +1,6 @@
 """The report: whole, safe, the same twice, and in a real browser sorted, filtered and opened."""
 
+import html
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ import pytest
 
 from ptbench import records, report, report_figures, sweeps
 from ptbench.paths import ROOT
+from ptbench.summary import Table
 from ptbench.sweeps import Sweep, SweepError
 from tests.recorded import whole
 
@@ -118,6 +120,13 @@ def test_it_says_what_the_table_says_and_what_is_missing(page: str) -> None:
     assert page.index("<h2>Failures") < page.index("<h2>Scores") < page.index("<h2>Cells")
     rows = re.findall(r'<tr data-hash="(\w+)"', page)
     assert rows == ["00000003", "00000000", "00000001", "00000002"], "failures come first"
+
+
+def test_it_says_which_values_of_the_paper_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "tiny/table1 has no value for\n  task=<script>"
+    assert "missing beside ours" not in report.page(made_up(), SWEEP)
+    monkeypatch.setattr(Table, "gap", said)
+    assert f"<pre>{html.escape(said)}</pre>" in report.page(made_up(), SWEEP)
 
 
 def test_a_cell_tells_only_what_sets_it_apart(page: str) -> None:
