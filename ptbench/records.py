@@ -42,7 +42,7 @@ def path_of(sweep: str, cell: Mapping[str, Any], hash8: str, folder: Path = RECO
 def read(file: Path) -> dict[str, Any]:
     """The record in today's form. Raises RecordError for a file that is none, or lacks keys."""
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads(file.read_bytes())
     except (ValueError, OSError) as error:
         raise RecordError(f"{file} cannot be read ({error}); delete it and run again") from error
     version = record.get("version") if isinstance(record, dict) else None
