@@ -1,13 +1,12 @@
 """The keys that a record lacks, by record.schema.json; quick, as every loading asks."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, KeysView
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 SCHEMA = Path(__file__).with_name("record.schema.json")
-Keys = tuple[str, ...]
 
 
 def lacking(record: dict[str, Any]) -> list[str]:
@@ -20,14 +19,14 @@ def lacking(record: dict[str, Any]) -> list[str]:
         part: Any = record
         for key in path:
             part = part.get(key) if isinstance(part, dict) else None
-        if part is not None:
-            has = part if isinstance(part, dict) else ()
+        has = part if isinstance(part, dict) else {}
+        if part is not None and not required <= has.keys():
             missing += [".".join((*path, key)) for key in required if key not in has]
     return missing
 
 
 @cache
-def _parts(done: bool) -> list[tuple[Keys, Keys]]:
+def _parts(done: bool) -> list[tuple[tuple[str, ...], KeysView[str]]]:
     """Where each part of a record is that must have keys, and these."""
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     if done:
@@ -35,9 +34,11 @@ def _parts(done: bool) -> list[tuple[Keys, Keys]]:
     return list(_walked(schema, schema["$defs"]))
 
 
-def _walked(form: Any, defined: Any, path: Keys = ()) -> Iterator[tuple[Keys, Keys]]:
+def _walked(
+    form: Any, defined: Any, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], KeysView[str]]]:
     form = defined[form["$ref"].rpartition("/")[2]] if "$ref" in form else form
     if "required" in form:
-        yield path, tuple(form["required"])
+        yield path, dict.fromkeys(form["required"]).keys()
     for key, inner in form.get("properties", {}).items():
         yield from _walked(inner, defined, (*path, key))
