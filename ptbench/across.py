@@ -10,8 +10,7 @@ from ptbench.statistics import (
     Estimate,
     Scores,
     improvement,
-    interquartile_means,
-    mean_ranks,
+    means_and_ranks,
     normalised,
 )
 from ptbench.summary import Row, Table
@@ -102,5 +101,5 @@ def _standings(rows: Sequence[Row], top: Row, scores: Scores) -> tuple[Standing,
     against = scores[list(rows).index(top)]
     pairs = zip(rows, scores, strict=True)
     better = [None if row is top else improvement(one, against) for row, one in pairs]
-    parts = zip(rows, interquartile_means(scores), mean_ranks(scores), better, strict=True)
+    parts = zip(rows, *means_and_ranks(scores), better, strict=True)
     return tuple(Standing(row.label, mean, rank, beats) for row, mean, rank, beats in parts)

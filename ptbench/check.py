@@ -30,7 +30,8 @@ def check(folder: Path = RECORDS, kept: Path = TABLES) -> Report:
         faults = [fault for file in files for fault in _faults(file)]
         report.faults += faults
         if not faults:
-            report.notes += _dirty(sweep, folder)
+            said = records.uncommitted(records.load(sweep, folder))
+            report.notes += [f"{folder / sweep}: {line}" for line in said]
     for file in sorted(file for file in kept.glob("*") if file.is_file()):
         if file.stem not in swept and file.stem not in sweeps.names():
             report.left_out.append(file.name)
@@ -44,18 +45,6 @@ def _faults(file: Path) -> list[str]:
         return schema.faults(file)
     except records.RecordError as error:
         return [str(error)]
-
-
-def _dirty(sweep: str, folder: Path) -> list[str]:
-    found = records.load(sweep, folder)
-    dirty = [r["hash"] for r in found if r["provenance"]["dirty"]]
-    if not dirty:
-        return []
-    return [
-        f"{folder / sweep}: {len(dirty)} of {len(found)} records were made from a tree with "
-        f"uncommitted changes (hash {', '.join(dirty[:3])}{', ...' if dirty[3:] else ''}), so that "
-        "nobody can make them again; commit the changes and train these cells anew (rerun=true)"
-    ]
 
 
 def _compare(sweep: str, folder: Path, kept: Path, report: Report) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -56,7 +57,7 @@ def table(
     ] = Format.terminal,
 ) -> None:
     """Print a sweep's table and write it to results/tables as Markdown, LaTeX and CSV."""
-    from ptbench import paper, records, sweeps, tables
+    from ptbench import records, sweeps, tables
 
     made = tables.table(records.load(sweep), sweeps.find(sweep))
     files = tables.write(made)
@@ -65,9 +66,7 @@ def table(
         _say(files)
     else:
         typer.echo(tables.render(made)[f"{sweep}.{form.value}"], nl=False)
-    if made.reference and made.lacking:
-        said = paper.missing(made.reference.name, made.lacking, made.reference.file)
-        Console(stderr=True).print(f"[bold yellow]warning:[/] {_escaped(said)}", soft_wrap=True)
+    _warn([made.gap] if made.gap else [])
 
 
 @app.command()
@@ -84,6 +83,7 @@ def compare(
     with Console(stderr=True).status(f"{draws} draws for each test"):
         lines = comparison.compare(*found, first, second, draws)
     comparison.show(lines, first, second, Console())
+    _warn(records.uncommitted(found[0]))
 
 
 @app.command()
@@ -91,7 +91,9 @@ def plot(sweep: Sweep) -> None:
     """Draw a sweep's scores over parameters and its learning curves, as PNG and SVG."""
     from ptbench import plots, records, sweeps
 
-    _say(plots.plot(records.load(sweep), sweeps.find(sweep)))
+    found = records.load(sweep)
+    _say(plots.plot(found, sweeps.find(sweep)))
+    _warn(records.uncommitted(found))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -187,6 +189,11 @@ def doctor(
 def _say(files: list[Path]) -> None:
     for file in files:
         Console().print(f"wrote {os.path.relpath(file)}", highlight=False, soft_wrap=True)
+
+
+def _warn(lines: Iterable[str]) -> None:
+    for line in lines:
+        Console(stderr=True).print(f"[bold yellow]warning:[/] {_escaped(line)}", soft_wrap=True)
 
 
 def main() -> None:

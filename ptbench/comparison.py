@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -11,14 +12,15 @@ from rich.table import Table
 from ptbench.errors import did_you_mean
 from ptbench.paired import Score, Tested, holm, mcnemar, paired_bootstrap, randomisation
 from ptbench.predictions import aligned
-from ptbench.statistics import Estimate
+from ptbench.statistics import Interval
 from ptbench.sweeps import Place, Stored, Sweep, SweepError, gather, observed, setting_text
 
 DRAWS = 1000
 SAID = (
-    "Difference in points, with its 95 % interval: bootstrap, paired by seed and example.",
-    "The bootstrap speaks of the methods, on further seeds and examples; McNemar and approximate "
-    "randomisation of these trained models, on further examples.",
+    "Difference in points over the seeds named; its 95 % interval is of a bootstrap paired by seed "
+    "and example.",
+    "The bootstrap speaks of the methods, on further seeds and examples; McNemar's exact test and "
+    "approximate randomisation of these trained models, on further examples.",
     "p (Holm): adjusted so that one level holds for all that is printed.",
 )
 
@@ -31,7 +33,8 @@ class Line(NamedTuple):
     setting: str
     test: str
     seeds: tuple[int, ...]
-    difference: Estimate | None  # the first's main score less the second's, in points
+    difference: float  # the first's main score less the second's, in points
+    interval: Interval | None  # of that, where the test gives one
     p: float
     adjusted: float
 
@@ -85,14 +88,17 @@ def _tests(
     rows = scored[: len(seeds)], scored[len(seeds) :]
     where = (place.task, place.model, setting_text(sweep, place))
     boot: Tested = paired_bootstrap(*rows, references, score, draws=draws)
-    yield Line(*where, f"paired bootstrap, {metric}", seeds, _points(boot.difference), boot.p, 1.0)
+    value, (low, high) = boot.difference
+    interval = Interval(100 * low, 100 * high)
+    yield Line(*where, f"bootstrap, {metric}", seeds, 100 * value, interval, boot.p, 1.0)
     if metric == "accuracy":
-        for seed, one, other in zip(seeds, *runs, strict=True):
-            p = mcnemar(_right(one, references), _right(other, references))
-            yield Line(*where, "McNemar, exact", (seed,), None, p, 1.0)
+        for seed, *pair in zip(seeds, *runs, strict=True):
+            one, other = (_right(run, references) for run in pair)
+            points = 100 * float(one.mean() - other.mean())
+            yield Line(*where, "McNemar", (seed,), points, None, mcnemar(one, other), 1.0)
     else:
         p = randomisation(*rows, references, score, draws=draws)
-        yield Line(*where, f"approximate randomisation, {metric}", seeds, None, p, 1.0)
+        yield Line(*where, f"randomisation, {metric}", seeds, 100 * value, None, p, 1.0)
 
 
 def _scorer(
@@ -108,41 +114,50 @@ def _scorer(
     from ptbench.task import Task
 
     kind = build(OmegaConf.create(record["config"]["task"]), "task", Task).asks
-    name, made = kind.main_metric, [metric(keep_in_memory=True) for metric in kind.metrics]
-    alone = [one for one in made if name in one.scores(runs[0], references)]
-    if not alone:
-        return name, lambda *corpus: kind.score(*corpus)[name], runs
-    (main, *_) = alone
-    counts = [list(map(main.counts, run, references)) for run in runs]
-    if counts[0][0] is None:
-        return name, lambda *corpus: main.scores(*corpus)[name], runs
-    return name, lambda rows, _: main.of_sums(*map(sum, zip(*rows, strict=True)))[name], counts
+    if kind.metrics:  # its first has the main score; a task of several data sets has none
+        main = kind.metrics[0](keep_in_memory=True)
+        pairs = [kind.compared(run, references) for run in runs]
+        counts = [list(map(main.counts, *pair)) for pair in pairs]
+        if counts[0][0] is not None:
+
+            def scored(rows: list[Any], _: list[Any]) -> float:
+                return main.of_sums(*map(sum, zip(*rows, strict=True)))[kind.main_metric]
+
+            return kind.main_metric, scored, counts
+    return kind.main_metric, kind.main_score, runs
 
 
 def _right(found: list[Any], references: list[Any]) -> np.ndarray:
     return np.array([one == gold for one, gold in zip(found, references, strict=True)])
 
 
-def _points(estimate: Estimate) -> Estimate:
-    value, interval = estimate
-    return Estimate(100 * value, type(interval)(*(100 * end for end in interval)))
-
-
 def show(lines: Sequence[Line], first: str, second: str, console: Console) -> None:
     """Print the tests and what they speak of."""
-    shown = Table(title=f"{first} less {second}")
-    settings = any(line.setting for line in lines)
-    names = ("task", "model", *(["setting"] if settings else []), "test", "seeds")
-    for name in (*names, "difference", "p", "p (Holm)"):
-        shown.add_column(name, justify="right" if name.startswith(("p", "d")) else "left")
-    for task, model, setting, test, seeds, difference, p, adjusted in lines:
-        where = (task, model, *([setting] if settings else []), test)
-        known = "-"
-        if difference is not None:
-            value, (low, high) = difference
-            known = f"{value:+.1f} [{low:.1f}, {high:.1f}]"
-        seen = ", ".join(map(str, seeds))
-        shown.add_row(*map(escape, (*where, seen, known)), f"{p:.4f}", f"{adjusted:.4f}")
+    models = {line.model for line in lines}
+    on = f" on {models.pop()}" if len(models) == 1 else ""
+    columns = {
+        "task": [line.task for line in lines],
+        "model": [] if on else [line.model for line in lines],
+        "setting": [line.setting for line in lines],
+        "test": [line.test for line in lines],
+        "seeds": [", ".join(map(str, line.seeds)) for line in lines],
+        "difference": [_told(line) for line in lines],
+        "p": [f"{line.p:.4f}" for line in lines],
+        "p (Holm)": [f"{line.adjusted:.4f}" for line in lines],
+    }
+    known = {name: column for name, column in columns.items() if any(column)}
+    shown = Table(title=f"{first} less {second}{on}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in known:
+        number = name in ("difference", "p", "p (Holm)")
+        justify = "right" if name.startswith("p") else "left"
+        shown.add_column(name, justify=justify, no_wrap=number, overflow="fold")
+    for row in zip(*known.values(), strict=True):
+        shown.add_row(*map(escape, row))
     console.print(shown)
     for line in SAID:
         console.print(f"- {line}", markup=False, highlight=False)
+
+
+def _told(line: Line) -> str:
+    interval = f" [{line.interval.low:.1f}, {line.interval.high:.1f}]" if line.interval else ""
+    return f"{line.difference:+.1f}{interval}"

@@ -13,7 +13,7 @@ from typing import Any
 from ptbench import schema
 from ptbench.errors import PtbenchError
 from ptbench.paths import PREDICTIONS, RECORDS
-from ptbench.records import Busy, RecordError, claimed, read
+from ptbench.records import Busy, RecordError, claimed, read, uncommitted
 
 
 class MergeError(PtbenchError):
@@ -48,6 +48,7 @@ class Merged:
     same: int = 0  # to the byte
     kept: int = 0  # ours is as good or better
     refused: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # on what came in
 
 
 def merge(
@@ -60,7 +61,7 @@ def merge(
 
     Raises MergeError for a folder without records and for a copy that fails.
     """
-    merged = Merged()
+    merged, taken = Merged(), []
     found: dict[Path, list[Copy]] = {}
     for results in map(_results, folders):
         for file in sorted((results / "records").glob("*/*/*.json")):
@@ -83,8 +84,10 @@ def merge(
                 continue
         else:
             merged.taken.append(name)
+            taken.append(best.record)
         if not dry_run:
             _take(best, file, predictions / name.with_suffix(".parquet"), merged)
+    merged.notes = uncommitted(taken)
     return merged
 
 

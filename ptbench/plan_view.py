@@ -29,13 +29,13 @@ class Left(NamedTuple):
 
 def left(cells: Sequence[Planned]) -> Left:
     """The sum over cells that will be trained, from their beginning."""
-    todo = [cell for cell in cells if cell.state is not State.done]
-    known = [cell.estimate for cell in todo if cell.estimate is not None]
+    todo = [cell for cell in cells if cell.left]
+    known = [(cell.left, cell.estimate) for cell in todo if cell.estimate is not None]
     return Left(
         len(todo),
-        sum(estimate.steps for estimate in known),
-        sum(estimate.seconds for estimate in known),
-        max((estimate.bytes for estimate in known), default=0),
+        sum(trainings * estimate.steps for trainings, estimate in known),
+        sum(trainings * estimate.seconds for trainings, estimate in known),
+        max((estimate.bytes for _, estimate in known), default=0),
         len(todo) - len(known),
     )
 
@@ -90,9 +90,14 @@ def legend(cells: Sequence[Planned]) -> list[str]:
 
 
 def counts(cells: Sequence[Planned]) -> str:
-    """How many cells there are in each state."""
+    """How many cells there are in each state, and of a search, how many of all its trials."""
     found = Counter(cell.state for cell in cells)
-    return f"{len(cells):,} cells: " + ", ".join(f"{found[state]:,} {state}" for state in State)
+    said = f"{len(cells):,} cells: " + ", ".join(f"{found[state]:,} {state}" for state in State)
+    trials = [cell.trials for cell in cells if cell.trials]
+    if not trials:
+        return said
+    made = sum(min(one) for one in trials)  # one asked for less since may have more
+    return f"{said}; {made:,} of {sum(one.asked for one in trials):,} trials"
 
 
 def totals(cells: Sequence[Planned]) -> list[str]:
@@ -132,7 +137,14 @@ def size(count: int) -> str:
 
 
 def _seeds(group: Sequence[Planned], state: State) -> str:
-    return " ".join(str(cell.seed) for cell in group if cell.state is state)
+    return " ".join(str(cell.seed) + _trials(cell) for cell in group if cell.state is state)
+
+
+def _trials(cell: Planned) -> str:
+    """How far a search's cell is; nothing where it is done."""
+    if cell.trials is None or not cell.left:
+        return ""
+    return f" ({cell.trials.spent} of {cell.trials.asked} trials)"
 
 
 def _estimated(group: Sequence[Planned], tell: Callable[[Estimate], str]) -> str:

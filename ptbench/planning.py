@@ -4,9 +4,11 @@ A cell is told by the sweep's axes. A setting changed in conf/ since is seen by 
 composes each cell and compares hashes; that takes minutes where this takes a second.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from hydra.errors import HydraException
 
@@ -14,6 +16,7 @@ from ptbench import records, sweeps
 from ptbench.estimates import Estimate, Estimates
 from ptbench.paths import RECORDS
 from ptbench.provenance import UNRECORDED
+from ptbench.rivals import spent
 from ptbench.sweeps import (
     CELL,
     Place,
@@ -21,6 +24,7 @@ from ptbench.sweeps import (
     Sweep,
     SweepError,
     canonical,
+    place_of,
     places,
     setting,
     values_of,
@@ -36,6 +40,13 @@ class State(StrEnum):
     missing = "missing"
 
 
+class Trials(NamedTuple):
+    """How many trials of a search's cell there are, and how many it gets."""
+
+    spent: int
+    asked: int
+
+
 @dataclass(frozen=True)
 class Planned:
     """A cell of a sweep: its last record (or what its process says), and what it will take."""
@@ -44,7 +55,15 @@ class Planned:
     seed: int
     state: State
     record: Stored | None
-    estimate: Estimate | None = None
+    estimate: Estimate | None = None  # of one training
+    trials: Trials | None = None  # of a search
+
+    @property
+    def left(self) -> int:
+        """How many trainings it still takes."""
+        if self.trials:
+            return max(0, self.trials.asked - self.trials.spent)
+        return int(self.state is not State.done)
 
 
 def of(name: str, overrides: Sequence[str] = ()) -> tuple[Sweep, list[Planned]]:
@@ -104,23 +123,27 @@ def plan(
     }
     fitting = [r for r in own if _fits(r, fixed)]
     running = places([r for r in training if _fits(r, fixed)], sweep)
+    count = Counter((place_of(r, sweep), r["cell"]["seed"]) for r in fitting if spent(r))
     estimates = Estimates(sweep, fitting, [*own, *others])
     cells = []
     for place, group in places(fitting, sweep).items():
         for seed in map(int, sweep.axes["seed"]):
-            state, record = _state(group, running[place], seed)
+            trials = Trials(count[place, seed], sweep.trials) if sweep.trials else None
+            state, record = _state(group, running[place], seed, trials)
             estimate = None if state is State.done else estimates.of(place)
-            cells.append(Planned(place, seed, state, record, estimate))
+            cells.append(Planned(place, seed, state, record, estimate, trials))
     return cells
 
 
 def _state(
-    group: Sequence[Stored], running: Sequence[Stored], seed: int
+    group: Sequence[Stored], running: Sequence[Stored], seed: int, trials: Trials | None
 ) -> tuple[State, Stored | None]:
     mine, now = ([r for r in rs if r["cell"]["seed"] == seed] for rs in (group, running))
     done = [record for record in mine if record["status"] == "done"]
     if now:
         return State.training, now[0]
+    if trials and trials.spent < trials.asked:
+        return State.missing, None
     if done:
         return State.done, done[0]
     if mine:

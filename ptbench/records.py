@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from ptbench.errors import Diverged, Pruned, PtbenchError
 from ptbench.paths import RECORDS, RUNS
+from ptbench.required import lacking
 from ptbench.upgrades import VERSION, upgraded
 
 RESERVED = 1 << 18  # bytes; a record is some 10 KB
@@ -39,14 +40,12 @@ def path_of(sweep: str, cell: Mapping[str, Any], hash8: str, folder: Path = RECO
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The record in today's form. Raises RecordError for a file that is no record."""
+    """The record in today's form. Raises RecordError for a file that is none, or lacks keys."""
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads(file.read_bytes())
     except (ValueError, OSError) as error:
         raise RecordError(f"{file} cannot be read ({error}); delete it and run again") from error
     version = record.get("version") if isinstance(record, dict) else None
-    if version == VERSION:
-        return record
     if not isinstance(version, int) or version < 1:
         raise RecordError(
             f"{file} is no record: its version is {version!r}, not one of 1 to {VERSION}; delete "
@@ -57,12 +56,30 @@ def read(file: Path) -> dict[str, Any]:
             f"{file}: version {version} is newer than this ptbench, which reads up to {VERSION}; "
             "update the checkout"
         )
-    return upgraded(record)
+    record = upgraded(record)
+    if missing := lacking(record):
+        raise RecordError(
+            f"{file} is no whole record: it lacks {', '.join(missing)}; mend it, or delete it and "
+            "run its cell again"
+        )
+    return record
 
 
 def load(sweep: str, folder: Path = RECORDS) -> list[dict[str, Any]]:
     """All records of a sweep, in the order of their names."""
     return [read(file) for file in sorted((folder / sweep).glob("*/*.json"))]
+
+
+def uncommitted(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line on those that were made from a tree with uncommitted changes, if any were."""
+    dirty = [record["hash"] for record in found if record["provenance"]["dirty"]]
+    if not dirty:
+        return []
+    return [
+        f"{len(dirty)} of {len(found)} records were made from a tree with uncommitted changes "
+        f"(hash {', '.join(dirty[:3])}{', ...' if dirty[3:] else ''}), so that nobody can make "
+        "them again; commit the changes and train these cells anew (rerun=true)"
+    ]
 
 
 def finished(file: Path) -> bool:

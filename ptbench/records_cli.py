@@ -85,6 +85,8 @@ def merge(
         _say(f"{'would take' if dry_run else 'took'} {name}")
     for reason in merged.refused:
         _say(f"refused: {reason}")
+    for note in merged.notes:
+        _say(f"note: {note}")
     taken, refused = len(merged.taken), len(merged.refused)
     _say(f"taken {taken}, the same {merged.same}, ours kept {merged.kept}, refused {refused}")
     raise typer.Exit(bool(merged.refused))

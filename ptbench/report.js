@@ -103,9 +103,10 @@ function detailed(row, width) {
   add("Command", make("pre", {}, cell.command));
   if (cell.curve) {
     const steps = cell.curve.map(([step]) => step);
-    const score = chart(`${cell.metric}, ${cell.selected} split (points)`, steps, cell.curve.map((p) => p[2]), cell.best);
+    const score = chart(cell.scored ?? "score (points)", steps, cell.curve.map((p) => p[2]), cell.best);
     const loss = chart("training loss", steps, cell.curve.map((p) => p[1]), cell.best);
-    add(`Learning curve; the checkpoint of step ${cell.best} was chosen`, make("div", { class: "curves" }, score, loss));
+    const end = cell.scored ? `the checkpoint of step ${cell.best} was chosen` : "it was ended here";
+    add(`Learning curve; ${end}`, make("div", { class: "curves" }, score, loss));
   }
   add("Settings that not all cells share", pairs(cell.settings));
   if (cell.facts) add("Results", pairs(cell.facts));

@@ -1,6 +1,6 @@
 """A sweep's report: one HTML page that holds all it shows, opens offline, sorts and filters."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,10 +19,10 @@ from ptbench.layout import (
 )
 from ptbench.layout_across import over_tasks, over_tasks_caption
 from ptbench.paths import REPORTS
+from ptbench.report_cells import cells_of, shared, varied
 from ptbench.report_figures import inline, shown
-from ptbench.rivals import flat
 from ptbench.summary import Table
-from ptbench.sweeps import Place, Stored, Sweep, gather, observed, score, setting_text
+from ptbench.sweeps import Place, Stored, Sweep, gather, observed, sorted_in
 from ptbench.tables import table
 
 PARTS = Path(__file__).parent  # report.html, report.css and report.js lie beside this file
@@ -32,7 +32,6 @@ END = [
     *((name, True) for name in ("score", "steps", "seconds", "peak MB")),
     ("commit", False),
 ]  # columns of the cells, and whether they hold numbers
-TOLD = ("cell", "seed")  # of the config: a cell's row says them
 LISTED = {"hash", "name", "status", "row", "lost"}  # of a cell: what is seen without opening it
 
 
@@ -72,13 +71,13 @@ def page(records: Sequence[Stored], sweep: Sweep | None) -> str:
     """The page's text, the same for the same records."""
     summed, sweep = table(records, sweep), sweep or observed(records)
     places = gather(records, sweep)  # all cells, where the table averages over some
-    cells = list(_cells(places, sweep, summed))
+    cells = list(cells_of(sorted_in(records, sweep), sweep, summed))
     settings, origins = ([cell.pop(key) for cell in cells] for key in ("config", "origin"))
-    shared_settings, shared_origin = _shared(settings), _shared(origins)
+    shared_settings, shared_origin = shared(settings), shared(origins)
     for cell, own, origin in zip(cells, settings, origins, strict=True):
         cell["settings"] = {k: v for k, v in own.items() if k not in shared_settings}
         cell["origin"] = {k: v for k, v in origin.items() if k not in shared_origin}
-    varied = [("settings", False)] if sweep.settings else []
+    setting = [("settings", False)] if varied(sweep) else []
     scores = _pieces(summed)
     return _template().render(
         summed=summed,
@@ -91,7 +90,7 @@ def page(records: Sequence[Stored], sweep: Sweep | None) -> str:
         missing=_missing(places, summed),
         drawn=(drawn := shown(places, sweep)),
         plots=inline(records, drawn),
-        columns={"scores": _columns(scores), "cells": [*PLACE, *varied, *END]},
+        columns={"scores": _columns(scores), "cells": [*PLACE, *setting, *END]},
         cells=cells,
         details={cell["hash"]: {k: cell[k] for k in cell.keys() - LISTED} for cell in cells},
         shared={"settings": shared_settings, "origin": shared_origin},
@@ -124,74 +123,6 @@ def _template() -> Any:
     )
     made.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False}
     return made.get_template("report.html")
-
-
-def _cells(
-    places: Mapping[Place, Sequence[Stored]], sweep: Sweep, summed: Table
-) -> Iterator[dict[str, Any]]:
-    """Every record as its row and its details, those that failed first."""
-    finished = {
-        (place, record["cell"]["seed"])
-        for place, group in places.items()
-        for record in group
-        if record["status"] == "done"
-    }
-    titles = {row.method: row.title for row in summed.rows}
-    found = [(place, record) for place, group in places.items() for record in group]
-    for place, record in sorted(found, key=lambda pair: pair[1]["status"] == "done"):
-        done = record["status"] == "done"
-        cell, origin = record["cell"], record["provenance"]
-        setting = [text] if (text := setting_text(sweep, place)) else []
-        names = [cell["task"], cell["model"], titles[cell["method"]], *setting]
-        yield {
-            "hash": record["hash"],
-            "name": ", ".join([*names, f"seed {cell['seed']}"]),
-            "status": record["status"],
-            "row": [
-                *(*names, cell["seed"], record["status"]),
-                *(_results(record) if done else ("", "", f"{origin['seconds']:.0f}", "")),
-                str(origin["commit"])[:8] + ("+" if origin["dirty"] else ""),
-            ],
-            "lost": (place, cell["seed"]) not in finished,
-            "command": origin["command"],
-            "error": record["error"],
-            "config": flat({k: v for k, v in record["config"].items() if k not in TOLD}),
-            "origin": flat({k: v for k, v in origin.items() if k != "command"}),
-            **(_details(record) if done else {}),
-        }
-
-
-def _results(record: Stored) -> tuple[str, ...]:
-    return (
-        f"{100 * score(record):.2f}",
-        str(record["curve"][-1]["step"]),
-        f"{record['provenance']['seconds']:.0f}",
-        f"{record['cost']['peak_memory_bytes'] / 1e6:.0f}",
-    )
-
-
-def _details(record: Stored) -> dict[str, Any]:
-    """What only a finished record has."""
-    facts = ("scores", "floor", "random_floor", "selection", "rows", "left_out", "cost")
-    known = flat({key: record[key] for key in facts if record.get(key)})
-    return {
-        "facts": {key: _short(value) for key, value in known.items()},
-        "metric": record["selection"]["metric"],
-        "selected": record["selection"]["split"],
-        "best": record["selection"]["step"],
-        "curve": [[p["step"], p["loss"], 100 * p["score"]] for p in record["curve"]],
-    }
-
-
-def _short(value: Any) -> Any:
-    """A measured value, to six digits."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def _shared(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What all say alike."""
-    first, *others = each
-    return {k: v for k, v in first.items() if all(k in other and other[k] == v for other in others)}
 
 
 def _columns(scores: Pieces) -> list[tuple[str, bool]]:

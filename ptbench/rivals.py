@@ -19,6 +19,11 @@ def best_trials(group: Sequence[Stored]) -> list[Stored]:
     return [r for r in group if r["status"] != "done" or r is best[r["cell"]["seed"]]]
 
 
+def spent(record: Stored) -> bool:
+    """Whether a trial counts towards its search's budget; what was interrupted is drawn again."""
+    return record["status"] != "interrupted"
+
+
 def refuse_rivals(group: Sequence[Stored], sweep: str) -> None:
     """Raises SweepError where a seed has finished twice, with the settings that differ."""
     seen: dict[int, Stored] = {}

@@ -1,6 +1,6 @@
 """Whether a record file has the form of record.schema.json and lies where its cell belongs.
 
-Loading does not ask: it has to be quick. `check`, `merge` and the tests do.
+Loading asks for keys alone, as it has to be quick. `check`, `merge` and the tests ask for all.
 """
 
 import json
@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ptbench.records import path_of, read
-
-SCHEMA = Path(__file__).with_name("record.schema.json")
+from ptbench.required import SCHEMA
 
 
 def faults(file: Path) -> list[str]:

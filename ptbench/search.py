@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from ptbench import records, run, sweeps
 from ptbench.errors import ConfigError, Pruned
 from ptbench.paths import CONF, SWEEPS
+from ptbench.rivals import spent
 from ptbench.train import Point
 
 STATES = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED}  # others have failed
@@ -45,19 +46,20 @@ class Search:
 def read(name: str, folder: Path = SWEEPS) -> Search:
     """The search of a sweep file. Raises ConfigError naming what its node lacks."""
     sweep = sweeps.read(name, folder)
-    node = OmegaConf.to_container(OmegaConf.load(folder / f"{name}.yaml"))
-    assert isinstance(node, dict)
-    asked = node.get("search")
-    if not asked or type(asked.get("trials")) is not int or asked["trials"] < 1:
-        raise ConfigError(f"sweeps/{name}.yaml: search.trials, a whole number from 1, is missing")
+    if not sweep.trials:
+        raise ConfigError(
+            f"sweeps/{name}.yaml has no node search with trials and space; `ptbench run "
+            f"sweeps={name}` runs a sweep that is no search"
+        )
+    node: Any = OmegaConf.to_container(OmegaConf.load(folder / f"{name}.yaml"))
     spaces = {
         method: {key: _distribution(key, v) for key, v in space.items()}
-        for method, space in asked.get("space", {}).items()
+        for method, space in node["search"].get("space", {}).items()
     }
     if lacking := [method for method in sweep.axes["method"] if not spaces.get(method)]:
         raise ConfigError(f"sweeps/{name}.yaml: search.space.{lacking[0]} is missing; give it one")
     cells: list[Cell] = list(product(*(sweep.axes[axis] for axis in sweeps.CELL)))  # pyright: ignore[reportAssignmentType]
-    return Search(name, asked["trials"], spaces, cells)
+    return Search(name, sweep.trials, spaces, cells)
 
 
 def search(name: str, overrides: Sequence[str] = (), folder: Path = CONF / "tuned") -> list[Path]:
@@ -134,13 +136,12 @@ def _trial(record: sweeps.Stored, space: Space) -> FrozenTrial:
 
 
 def _of(asked: Search, cell: Cell) -> list[sweeps.Stored]:
-    """The records of a cell's search; what was interrupted is drawn again."""
+    """The records of a cell's search that are spent."""
     names = dict(zip(sweeps.CELL, cell, strict=True))
     return [
         record
         for record in records.load(asked.sweep)
-        if {key: str(record["cell"][key]) for key in names} == names
-        and record["status"] != "interrupted"
+        if {key: str(record["cell"][key]) for key in names} == names and spent(record)
     ]
 
 

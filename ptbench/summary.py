@@ -6,7 +6,7 @@ from statistics import fmean
 
 from ptbench.entry import DASH, Entry, entered
 from ptbench.macro import Places, averaged
-from ptbench.paper import Reference, reference
+from ptbench.paper import Reference, missing, reference
 from ptbench.separable import separation
 from ptbench.sweeps import (
     Place,
@@ -87,6 +87,13 @@ class Table:
             for column, entry in zip(self.columns, row.entries, strict=True)
             if entry.paper is None and entry.values
         ]
+
+    @property
+    def gap(self) -> str:
+        """What to say of those; nothing where there are none."""
+        if not self.reference or not (lacking := self.lacking):
+            return ""
+        return missing(self.reference.name, lacking, self.reference.file)
 
     @property
     def seeds(self) -> int:
@@ -178,7 +185,7 @@ def _notes(sweep: Sweep, places: Places, records: int) -> tuple[str, ...]:
             f"Made from a tree with uncommitted changes: {dirty} of {len(shown)} records; commit "
             "the changes and run these cells again (rerun=true)."
         )
-    if sweep.search:
+    if sweep.trials:
         notes.insert(0, f"Each score is that of the best of a search's trials: {records} in all.")
     elif left_out := records - len(shown):
         notes.append(f"Records outside the sweep's axes, not shown: {left_out}.")

@@ -45,7 +45,7 @@ class Sweep:
     axes: dict[str, tuple[str, ...]]
     paper: str | None = None  # the table beside it, `<paper>/<table>`; no heir has its sweep's
     mean: str | None = None  # the axis over which its tables and plots average, a macro mean
-    search: bool = False  # whether each cell has many records, the trials of a search
+    trials: int = 0  # of a search: how many records each of its cells gets
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -70,10 +70,10 @@ def read(name: str, folder: Path = SWEEPS) -> Sweep:
         raise SweepError(f"sweeps/{name}.yaml: add {', '.join(missing)} to hydra.sweeper.params")
     file = folder / f"{name}.yaml"
     own = OmegaConf.load(file)
-    paper, search = (OmegaConf.select(own, key) for key in ("paper", "search"))
+    paper = OmegaConf.select(own, "paper")
     if (mean := _mean(name, folder)) not in {None, *axes} - {*CELL}:
         raise SweepError(f"sweeps/{name}.yaml: mean={mean} is no setting in hydra.sweeper.params")
-    return Sweep(name, description(file).rstrip("."), axes, paper, mean, bool(search))
+    return Sweep(name, description(file).rstrip("."), axes, paper, mean, _trials(name, own))
 
 
 def find(name: str, folder: Path = SWEEPS) -> Sweep | None:
@@ -112,6 +112,16 @@ def places(records: Sequence[Stored], sweep: Sweep) -> dict[Place, list[Stored]]
     Of a search, each seed's best trial and those that did not finish. Raises SweepError where a
     seed has finished with two hashes otherwise.
     """
+    found = sorted_in(records, sweep)
+    if sweep.trials:
+        return {place: best_trials(group) for place, group in found.items()}
+    for group in found.values():
+        refuse_rivals(group, sweep.name)
+    return found
+
+
+def sorted_in(records: Sequence[Stored], sweep: Sweep) -> dict[Place, list[Stored]]:
+    """As `places`, with all trials of a search, and nothing refused."""
     tasks, models, methods = (sweep.axes[axis] for axis in ("task", "model", "method"))
     settings = product(*([canonical(v) for v in sweep.axes[key]] for key in sweep.settings))
     found: dict[Place, list[Stored]] = {
@@ -121,10 +131,6 @@ def places(records: Sequence[Stored], sweep: Sweep) -> dict[Place, list[Stored]]
         place = place_of(record, sweep)
         if place in found and str(record["cell"]["seed"]) in sweep.axes["seed"]:
             found[place].append(record)
-    if sweep.search:
-        return {place: best_trials(group) for place, group in found.items()}
-    for group in found.values():
-        refuse_rivals(group, sweep.name)
     return found
 
 
@@ -198,6 +204,15 @@ def _params(name: str, folder: Path) -> dict[str, Any]:
     for config in _lineage(name, folder):
         params |= dict(OmegaConf.select(config, "hydra.sweeper.params") or {})
     return params
+
+
+def _trials(name: str, own: Any) -> int:
+    if (search := OmegaConf.select(own, "search")) is None:
+        return 0
+    trials = OmegaConf.select(search, "trials")
+    if type(trials) is not int or trials < 1:
+        raise SweepError(f"sweeps/{name}.yaml: search.trials={trials} is no whole number from 1")
+    return trials
 
 
 def _mean(name: str, folder: Path) -> str | None:

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ptbench import check as checking
-from ptbench import records, tables
+from ptbench import plots, records, tables
 from ptbench.check import check
 from ptbench.cli import app
 from ptbench.paths import TABLES
@@ -117,3 +117,15 @@ def test_the_command_fails_where_there_is_a_fault(
     assert "3 tables as their 2 records have them; no sweep's table: other.md" in sound.output
     files(folder)[0].write_text("")
     assert CliRunner().invoke(app, ["check"]).exit_code == 1
+
+
+def test_a_plot_of_uncommitted_code_is_drawn_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [whole(0, 0.7), whole(1, 0.7)]
+    found[1]["provenance"]["dirty"] = True
+    monkeypatch.setattr(records, "load", lambda _: found)
+    monkeypatch.setattr(checking.sweeps, "find", lambda _: None)
+    monkeypatch.setattr(plots, "plot", lambda *_: [Path("pair.svg")])
+    done = CliRunner().invoke(app, ["plot", "pair"])
+    assert done.exit_code == 0 and "wrote pair.svg" in done.stdout
+    assert "warning: 1 of 2 records were made from a tree with uncommitted changes" in done.stderr
+    assert "commit the changes and train these cells anew" in done.stderr

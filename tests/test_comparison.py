@@ -1,6 +1,7 @@
 """`ptbench compare`: tests on kept predictions are those called by hand; faults are told."""
 
 import io
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,17 @@ def test_accuracy_is_tested_by_mcnemar_each_seed_and_by_the_bootstrap(folder: Pa
     assert [line.p for line in lines] == pytest.approx(raw)
     assert [line.adjusted for line in lines] == pytest.approx(holm(np.array(raw)).tolist())
     assert [line.seeds for line in lines] == [(0, 1), (0,), (1,)]
-    assert lines[0].difference
-    assert lines[0].difference.value == pytest.approx(100 * 8 / 12)
-    assert lines[0].difference.interval.low == pytest.approx(100 * boot.difference.interval.low)
-    console = Console(width=160, file=io.StringIO(), record=True)
+    eight = 100 * 8 / 12
+    assert [line.difference for line in lines] == pytest.approx([eight, eight, eight])
+    assert lines[0].interval
+    assert lines[0].interval.low == pytest.approx(100 * boot.difference.interval.low)
+    assert [line.interval for line in lines[1:]] == [None, None]
+    console = Console(width=80, file=io.StringIO(), record=True)
     comparison.show(lines, "finetune", "ptuning_v2", console)
-    assert "+66.7 [" in console.export_text()
+    said = console.export_text()
+    assert "finetune less ptuning_v2 on tiny" in said
+    assert re.search(r"red +bootstrap, accuracy +0, 1 +\+66\.7 \[\d+\.\d, ", said)
+    assert re.search(r"red +McNemar +1 +\+66\.7 +0\.", said), "one line each in 80 columns"
 
 
 def test_f1_is_tested_by_approximate_randomisation(folder: Path) -> None:
@@ -83,8 +89,8 @@ def test_f1_is_tested_by_approximate_randomisation(folder: Path) -> None:
     keep(folder, records, [gold, poor], gold)
     lines = compare(records, None, "finetune", "ptuning_v2", DRAWS)
     assert [line.test for line in lines] == [
-        "paired bootstrap, f1",
-        "approximate randomisation, f1",
+        "bootstrap, f1",
+        "randomisation, f1",
     ]
 
     def f1(run: list[Any], gold: list[Any]) -> float:
@@ -93,6 +99,36 @@ def test_f1_is_tested_by_approximate_randomisation(folder: Path) -> None:
         return 2 * hits / max(sum((a != "O") + (b != "O") for a, b in pairs), 1)
 
     assert lines[1].p == pytest.approx(randomisation([gold], [poor], gold, f1, draws=DRAWS))
+
+
+SQUAD = {"_target_": "tasks.squad.SQuAD", "max_length": 384}
+RECORD = {"_target_": "tasks.record.ReCoRD", "max_length": 384}
+CUT: dict[str, tuple[dict[str, Any], list[Any], Any, Any]] = {
+    "words cut off": (NER, [["B-PER", "O", "O"]] * ROWS, ["B-PER"], ["O"]),
+    "bounds of spans": (
+        SQUAD,
+        [{"context": "a red house", "answers": ["red"]}] * ROWS,
+        [2, 5],
+        [6, 11],
+    ),
+    "one of many texts": (
+        RECORD,
+        [{"choices": ["Ann", "Bo"], "answers": ["Bo"]}] * ROWS,
+        1,
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize(("task", "gold", "right", "wrong"), CUT.values(), ids=list(CUT))
+def test_answers_are_compared_in_the_form_in_which_they_are_scored(
+    folder: Path, task: dict[str, Any], gold: list[Any], right: Any, wrong: Any
+) -> None:
+    records = [record("finetune", 0, task), record("ptuning_v2", 0, task)]
+    keep(folder, records, [[right] * ROWS, [right] * 3 + [wrong] * 9], gold)
+    lines = compare(records, None, "finetune", "ptuning_v2", DRAWS)
+    f1 = 2 * 3 / (3 + ROWS) if task is NER else 3 / ROWS  # entities found and not, or rows
+    assert lines[0].difference == pytest.approx(100 * (1 - f1))
 
 
 def test_missing_predictions_are_told_with_the_way_to_get_them() -> None:

@@ -152,6 +152,16 @@ def test_what_is_corrupt_or_has_not_the_form_is_refused_by_name(
     assert all("delete" in reason for reason in merged.refused)
 
 
+def test_what_comes_in_of_uncommitted_code_is_told(
+    make: Make, merge: Callable[..., Merged]
+) -> None:
+    make("a", whole(0, 0.7))
+    make("a", whole(1, 0.7, provenance=whole(1, 0.7)["provenance"] | {"dirty": True}))
+    (note,) = merge("a").notes
+    assert "1 of 2 records were made from a tree with uncommitted changes (hash 00000001)" in note
+    assert merge("a").notes == [], "of what was there already nothing is said"
+
+
 def test_a_cell_that_is_being_trained_is_left_alone(
     tmp_path: Path, make: Make, merge: Callable[..., Merged]
 ) -> None:

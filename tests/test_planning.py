@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,42 @@ def test_totals_are_sums_and_the_largest_memory(pair: Sweep) -> None:
     text = printed(plan_view.view(pair, cells))
     assert "4 cells: 2 done, 0 being trained, 0 failed, 2 missing" in text
     assert "a: same task, model, method, settings; this sweep" in text
+
+
+def trial(number: int, score: float | None = 0.7, **changes: Any) -> dict[str, Any]:
+    made = cell("red", "probe", 0, score) | {"hash": f"{number:08x}"} | changes
+    made["selection"] = {**made.get("selection", {}), "score": number / 10}
+    return made
+
+
+def test_a_search_is_done_with_its_last_trial_and_tells_how_many_there_are(pair: Sweep) -> None:
+    search = narrowed(replace(pair, trials=3), ["task=red", "method=probe"])
+    lost = trial(9, None, status="interrupted")  # drawn again, so no trial is spent
+    for own, state in (
+        ([], State.missing),
+        ([trial(1), lost], State.missing),
+        ([trial(1), trial(2, None, status="pruned")], State.missing),
+        ([trial(1), trial(2, None, status="pruned"), trial(3)], State.done),
+        ([trial(n, None, status="diverged") for n in range(3)], State.failed),
+    ):
+        first, second = plan(own, search)
+        assert (first.state, second.state) == (state, State.missing)
+        spent = sum(record is not lost for record in own)
+        assert (first.trials, second.trials) == ((spent, 3), (0, 3))
+        assert f"; {spent} of 6 trials" in plan_view.counts([first, second])
+
+
+def test_what_a_search_still_takes_is_that_of_all_trials_left(pair: Sweep) -> None:
+    search = narrowed(replace(pair, trials=3), ["task=red", "method=probe"])
+    cells = plan([trial(1), trial(2)], search)
+    assert plan_view.left(cells) == (2, 4 * (1 + 3), 3.0 * (1 + 3), 1000, 0)
+    text = printed(plan_view.view(search, cells))
+    assert "0 (2 of 3 trials) 1 (0 of 3 trials)" in text
+    assert "2 cells: 0 done, 0 being trained, 0 failed, 2 missing; 2 of 6 trials" in text
+    now = [trial(3, None) | {"status": "training", "since": 1000.0}]
+    running = plan([trial(1), trial(2)], search, training=now)
+    text = printed(status.view("pair", running, now=1001.0))
+    assert "Time left: 0:00:11" in text, "four trials of 3 s, 1 s of one gone"
 
 
 def printed(shown: Any) -> str:

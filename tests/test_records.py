@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from ptbench import records
 from ptbench.records import RecordError
+from tests.recorded import whole
 from tests.runs import Bench, reviews, write_rows
 
 CELL = {"task": "sst2", "model": "tiny", "method": "finetune", "seed": 0}
@@ -21,7 +22,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_record_comes_back_as_it_was_written(file: Path) -> None:
-    record = {"status": "done", "scores": {"test": {"accuracy": 0.1 + 0.2}}, "error": "ü\n"}
+    record = whole(0, 0.1 + 0.2, error="ü\n")
     records.write(file, record)
     assert records.read(file) == {"version": records.VERSION, **record}
     assert records.finished(file)
@@ -34,29 +35,29 @@ def test_the_path_names_the_cell(file: Path, tmp_path: Path) -> None:
 
 def test_a_shorter_record_leaves_nothing_of_the_reserved_room(file: Path) -> None:
     records.reserve(file)
-    records.write(file, {"status": "done"})
-    assert file.stat().st_size < 100
+    records.write(file, whole(0, 0.7))
+    assert file.stat().st_size < records.RESERVED / 10
     assert list(file.parent.iterdir()) == [file]
 
 
 def test_what_fails_before_the_end_keeps_the_old_record(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records.write(file, {"status": "done"})
+    records.write(file, whole(0, 0.7))
 
     def fail(*_: Any) -> None:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(RecordError, match="could not be written: Input/output error; free some"):
-        records.write(file, {"status": "failed"})
+        records.write(file, whole(0, None))
     assert records.read(file)["status"] == "done"
 
 
 @pytest.mark.parametrize("status", ["failed", "oom", "diverged", "interrupted"])
 def test_only_done_is_finished(file: Path, status: str) -> None:
     assert not records.finished(file)
-    records.write(file, {"status": status})
+    records.write(file, whole(0, None, status=status))
     assert not records.finished(file)
 
 
@@ -67,6 +68,34 @@ def test_what_is_no_record_is_named_with_the_remedy(file: Path, text: str) -> No
     for look in (records.read, records.finished):
         with pytest.raises(RecordError, match=rf"{file}.*; delete it and run again"):
             look(file)
+
+
+LACKING: dict[str, Callable[[dict[str, Any]], object]] = {
+    "cell": lambda record: record.pop("cell"),
+    "cell.task": lambda record: record["cell"].pop("task"),
+    "cell.task, cell.model, cell.method, cell.seed": lambda record: record.update(cell="red"),
+    "config.protocol": lambda record: record["config"].pop("protocol"),
+    "provenance.commit": lambda record: record["provenance"].pop("commit"),
+    "scores, selection": lambda record: (record.pop("scores"), record.pop("selection")),
+    "selection.metric": lambda record: record["selection"].pop("metric"),
+    "rows.report": lambda record: record["rows"].pop("report"),
+    "cost.total_parameters": lambda record: record["cost"].pop("total_parameters"),
+}
+
+
+@pytest.mark.parametrize("keys", LACKING)
+def test_what_a_record_lacks_is_named_with_the_remedy(file: Path, keys: str) -> None:
+    record = whole(0, 0.7)
+    LACKING[keys](record)
+    records.write(file, record)
+    message = rf"{file} is no whole record: it lacks {keys}; mend it, or delete it and run its cell"
+    with pytest.raises(RecordError, match=message):
+        records.load("bench", file.parents[2])
+
+
+def test_what_only_a_result_has_a_failure_does_not_lack(file: Path) -> None:
+    records.write(file, whole(0, None))
+    assert records.read(file)["status"] == "failed"
 
 
 @pytest.fixture(params=["device that is full", "file system that is full"])

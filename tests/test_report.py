@@ -1,9 +1,11 @@
 """The report: whole, safe, the same twice, and in a real browser sorted, filtered and opened."""
 
+import html
 import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from ptbench import records, report, report_figures, sweeps
 from ptbench.paths import ROOT
+from ptbench.summary import Table
 from ptbench.sweeps import Sweep, SweepError
 from tests.recorded import whole
 
@@ -119,6 +122,13 @@ def test_it_says_what_the_table_says_and_what_is_missing(page: str) -> None:
     assert rows == ["00000003", "00000000", "00000001", "00000002"], "failures come first"
 
 
+def test_it_says_which_values_of_the_paper_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "tiny/table1 has no value for\n  task=<script>"
+    assert "missing beside ours" not in report.page(made_up(), SWEEP)
+    monkeypatch.setattr(Table, "gap", said)
+    assert f"<pre>{html.escape(said)}</pre>" in report.page(made_up(), SWEEP)
+
+
 def test_a_cell_tells_only_what_sets_it_apart(page: str) -> None:
     details = json.loads(Reader(page).json)
     assert details["00000000"]["settings"] == {"method.name": "finetune"}
@@ -171,6 +181,45 @@ def test_a_page_that_cannot_be_written_says_where_and_why(tmp_path: Path) -> Non
     (tmp_path / "taken").write_text("a file, no folder")
     with pytest.raises(report.ReportError, match=r"taken/pair.html could not be written: .*mend"):
         report.write(made_up(), SWEEP, tmp_path / "taken")
+
+
+def trial(number: int, score: float | None, **changes: Any) -> dict[str, Any]:
+    made = made_up()[0] | whole(0, score, cell=made_up()[0]["cell"], **changes)
+    made |= {"hash": f"{number:08x}", "adaptation": made_up()[0]["adaptation"]}
+    made["config"] |= {"train": {"learning_rate": number / 100, "epochs": 7}}
+    return made
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a search: two trials that have finished, and one that was behind them."""
+    curve = [{"step": 2, "epoch": 1.0, "loss": 0.9, "score": 0.25}]
+    pruned = trial(3, None, status="pruned", error="behind the other trials", curve=curve)
+    found = [trial(1, 0.8), trial(2, 0.9), pruned]
+    return report.write(found, replace(SWEEP, trials=4), tmp_path_factory.mktemp("search"))
+
+
+def test_of_a_search_every_trial_is_a_row_with_its_point(search: Path) -> None:
+    page = search.read_text(encoding="utf-8")
+    assert "Protocol <strong>fair</strong>; 3 trials, 5 cells not run yet." in page
+    assert "best of a search&#39;s trials: 3 in all" in page and "<b>90.0 (n=1)</b>" in page
+    rows = re.findall(r'<tr data-hash="\w+(\d)".*?<td>(learning rate [\d.]+)</td>', page)
+    assert rows == [(n, f"learning rate 0.0{n}") for n in ("3", "1", "2")]
+    assert 'id="failures"' not in page, "a trial that was pruned is no failure of its cell"
+    details = json.loads(Reader(page).json)
+    assert details["00000003"]["curve"] == [[2, 0.9, 25.0]]
+    assert all("command" in cell and cell["settings"] for cell in details.values())
+
+
+def test_a_cell_without_its_setting_fills_its_row(tmp_path: Path) -> None:
+    sweep = replace(SWEEP, axes={**SWEEP.axes, "start": ("null", "multi")})
+    text = report.write(made_up(), sweep, tmp_path).read_text(encoding="utf-8")
+    head, *rows = (len(re.findall(r"<t[hd]\b", row)) for row in cells_table(text).split("<tr")[1:])
+    assert set(rows) == {head}
+
+
+def cells_table(page: str) -> str:
+    return page[page.index('<table id="cells">') :].partition("</table>")[0]
 
 
 def seen(file: Path, **view: str) -> str:
@@ -227,3 +276,9 @@ def test_a_browser_opens_a_cell_and_runs_nothing_of_its_text(file: Path) -> None
     assert "held out split (points)" in opened[1] and "method.name" in opened[1]
     assert "out of &lt;b&gt;luck&lt;/b&gt;" in opened[2] and EVIL not in dom
     assert len(re.findall(r'<\w+ [^>]*aria-expanded="true"', dom)) == 2  # the style names it too
+
+
+@browser
+def test_a_browser_draws_how_far_a_trial_came(search: Path) -> None:
+    opened = seen(search, open="00000003").split('<tr class="detail">')[1]
+    assert "Learning curve; it was ended here" in opened and "score (points): 25 at step" in opened

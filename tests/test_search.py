@@ -13,7 +13,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from ptbench import records, search
-from ptbench.errors import ConfigError, Pruned
+from ptbench.errors import ConfigError, Pruned, SweepError
 from ptbench.train import Point
 from tests.runs import CONTEXT, PATIENCE, redirected
 
@@ -160,8 +160,9 @@ def test_without_a_finished_trial_nothing_is_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("node", "message"),
     [
-        ("", "search.trials, a whole number from 1, is missing"),
-        ("search: {trials: 0}", "search.trials, a whole number from 1, is missing"),
+        ("", r"s\.yaml has no node search .*; `ptbench run sweeps=s` runs"),
+        ("search: {space: {}}", "search.trials=None is no whole number from 1"),
+        ("search: {trials: 0}", "search.trials=0 is no whole number from 1"),
         ("search: {trials: 2}", "search.space.ptuning_v2 is missing"),
         ("search: {trials: 2, space: {ptuning_v2: {a.b: 3}}}", "search space of a.b: 3 is neither"),
         (
@@ -173,5 +174,5 @@ def test_without_a_finished_trial_nothing_is_written(tmp_path: Path) -> None:
 def test_a_faulty_node_is_named(tmp_path: Path, node: str, message: str) -> None:
     axes = "hydra: {sweeper: {params: {seed: 0, task: t, model: m, method: ptuning_v2}}}"
     (tmp_path / "s.yaml").write_text(f"# One.\n{node}\n{axes}\n")
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises((ConfigError, SweepError), match=message):
         search.read("s", tmp_path)

@@ -11,8 +11,7 @@ from ptbench.statistics import (
     Estimate,
     StatisticsError,
     improvement,
-    interquartile_means,
-    mean_ranks,
+    means_and_ranks,
     normalised,
     over_examples,
 )
@@ -21,6 +20,14 @@ from ptbench.statistics import (
 FIRST = [0.9, 0.1, 0.5, 0.4, 0.6, 0.7, 0.3, 0.2]
 SECOND = [0.8, 0.2, 0.4, 0.3, 0.6, 0.6, 0.2, 0.1]
 SCORES = np.array([FIRST, SECOND])[..., None]
+
+
+def interquartile_means(*scores: Any, **options: Any) -> list[Estimate]:
+    return means_and_ranks(*scores, **options)[0]
+
+
+def mean_ranks(*scores: Any, **options: Any) -> list[Estimate]:
+    return means_and_ranks(*scores, **options)[1]
 
 
 def draw(seed: int = 0) -> np.random.Generator:

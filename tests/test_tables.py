@@ -216,7 +216,7 @@ def test_of_a_search_the_best_trial_stands_in_the_table(
         record("red", "finetune", 1, 0.99, hash="eeeeeeee"),
         record("red", "finetune", 1, None, "pruned", hash="dddddddd"),
     ]
-    summed = tables.table([*records, *trials], replace(pair, search=True))
+    summed = tables.table([*records, *trials], replace(pair, trials=3))
     row = next(row for row in summed.rows if row.method == "finetune")
     assert max(row.entries[0].values) == pytest.approx(99)
     assert len(row.entries[0].values) == 3

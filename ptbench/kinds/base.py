@@ -206,7 +206,13 @@ class Kind(ABC):
 
     def score(self, predictions: list[Any], references: list[Any]) -> dict[str, float]:
         """All metrics, each between 0 and 1 or as its class says."""
-        return score(self.metrics, predictions, references)
+        return score(self.metrics, *self.compared(predictions, references))
+
+    def compared(
+        self, predictions: list[Any], references: list[Any]
+    ) -> tuple[list[Any], list[Any]]:
+        """Both in the form in which the metrics take them."""
+        return predictions, references
 
     def main_score(self, predictions: list[Any], references: list[Any]) -> float:
         """The main metric's alone, which is of the first class: others may take minutes."""

@@ -116,10 +116,12 @@ class Candidates(Choice):
     def reference(self, example: Example) -> Any:
         return {"choices": self.options(example), "answers": example[self.target]}
 
-    def score(self, predictions: list[Any], references: list[Any]) -> dict[str, float]:
+    def compared(
+        self, predictions: list[Any], references: list[Any]
+    ) -> tuple[list[Any], list[Any]]:
         pairs = zip(predictions, references, strict=True)
         texts = [reference["choices"][choice] for choice, reference in pairs]
-        return super().score(texts, [reference["answers"] for reference in references])
+        return texts, [reference["answers"] for reference in references]
 
     def random_floor(self, references: list[Any]) -> dict[str, float]:
         """What a choice at random scores, on average over draws with a fixed seed."""

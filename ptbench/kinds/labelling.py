@@ -99,11 +99,11 @@ class Labelling(Kind):
             for row, mask in zip(found, labelled, strict=True)
         ]
 
-    def score(self, predictions: list[Any], references: list[Any]) -> dict[str, float]:
-        whole = [
-            _whole(found, len(gold)) for found, gold in zip(predictions, references, strict=True)
-        ]
-        return super().score(whole, references)
+    def compared(
+        self, predictions: list[Any], references: list[Any]
+    ) -> tuple[list[Any], list[Any]]:
+        pairs = zip(predictions, references, strict=True)
+        return [_whole(found, len(gold)) for found, gold in pairs], references
 
     def constant(self, references: list[Any]) -> list[list[str]]:
         return [["O"] * len(row) for row in references]

@@ -169,10 +169,12 @@ class Span(Kind):
     def answer(self, prediction: Bounds, example: Example) -> str:
         return example[CONTEXT][slice(*prediction)]
 
-    def score(self, predictions: list[Any], references: list[Any]) -> dict[str, float]:
+    def compared(
+        self, predictions: list[Any], references: list[Any]
+    ) -> tuple[list[Any], list[Any]]:
         pairs = zip(predictions, references, strict=True)
         texts = [self.answer(bounds, reference) for bounds, reference in pairs]
-        return super().score(texts, [reference["answers"] for reference in references])
+        return texts, [reference["answers"] for reference in references]
 
     def unit(self, example: Example) -> str:
         """The context, which other questions are on too."""
