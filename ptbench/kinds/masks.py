@@ -9,7 +9,7 @@ import string
 from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -74,11 +74,11 @@ class MaskedChoice(Choice):
     """A choice that its pattern answers by the pieces of the choice; `choices` hold a text each."""
 
     @classmethod
-    def of(cls, kind: Choice, **changes: Any) -> Self:
+    def of(cls, kind: Choice, **changes: Any) -> Choice:
         """This form of a choice, with some fields changed."""
         return cls(**vars(kind) | changes)
 
-    def patterned(self, slots: Slots) -> "FilledChoice":
+    def patterned(self, slots: Slots) -> Choice:
         return FilledChoice.of(self, text=self.pattern, slots=slots)
 
 
@@ -135,7 +135,7 @@ class MaskedNoun(Classification):
     noun: str = ""
 
     @classmethod
-    def of(cls, kind: Classification, **changes: Any) -> Self:
+    def of(cls, kind: Classification, **changes: Any) -> Classification:
         """This form of a classification, with some fields changed."""
         return cls(**vars(kind) | changes)
 
@@ -147,7 +147,7 @@ class MaskedNoun(Classification):
     def for_evaluation(self, rows: list[Row]) -> list[Row]:
         return [{**row, SPARE: 1} for row in rows]
 
-    def patterned(self, slots: Slots) -> "FilledNoun":
+    def patterned(self, slots: Slots) -> Classification:
         return FilledNoun.of(self, text=self.pattern, slots=slots)
 
 
