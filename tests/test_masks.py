@@ -17,10 +17,11 @@ from ptbench.build import chosen, deciding
 from ptbench.cell import train
 from ptbench.data_show import marked
 from ptbench.errors import ConfigError
+from ptbench.filling import fill
 from ptbench.inputs import IGNORE
 from ptbench.job import Silent, predict
 from ptbench.kinds import Example, Features, Kind
-from ptbench.kinds.masks import SPARE, fill, names, places
+from ptbench.kinds.masks import SPARE, FilledChoice, names, places
 from ptbench.method import Adapted
 from ptbench.models import Random
 from ptbench.task import Task
@@ -179,7 +180,7 @@ def filled(
 def test_copas_choice_is_the_one_whose_pieces_are_likelier(backbone: Backbone) -> None:
     model, encoder = adapted("copa", backbone), Encoder(backbone.tokenizer, 128)
     features = read(model.kind, ROWS["copa"], encoder)
-    expected = []
+    expected: list[list[float]] = []
     for one in features:
         scores = []
         for pieces in one.pieces:
@@ -189,9 +190,14 @@ def test_copas_choice_is_the_one_whose_pieces_are_likelier(backbone: Backbone) -
             slots = one.encoded.slots[:first] + [-1] * len(pieces) + one.encoded.slots[after:]
             gold = {first + number: token for number, token in enumerate(pieces)}
             scores.append(filled(model, ids, slots, gold)[1])
-        expected.append(int(scores[1] > scores[0]))
-    assert predict(model, encoder, features, 3) == expected
-    assert predict(model, encoder, features, 1) == expected
+        expected.append(scores)
+    assert isinstance(model.kind, FilledChoice)
+    batch = model.kind.collate(features, encoder)
+    found = model.kind.odds(backbone, model.prompt(batch, backbone), batch)
+    torch.testing.assert_close(found, torch.tensor(expected), rtol=1e-5, atol=1e-5)
+    answers = [int(second > first) for first, second in expected]
+    assert predict(model, encoder, features, 3) == answers
+    assert predict(model, encoder, features, 1) == answers
 
 
 @torch.no_grad()
@@ -248,15 +254,15 @@ def local(folder: Path, name: str) -> str:
 def test_p_tuning_v1_trains_and_is_scored(name: str, tmp_path: Path) -> None:
     cell = built(
         *(f"task=fewglue_{name}", "model=tiny", "method=ptuning_v1_tuned", local(tmp_path, name)),
-        *("protocol=fair", "train.epochs=60", "train.batch_size=3", "train.learning_rate=3e-3"),
+        *("protocol=fair", "train.epochs=20", "train.batch_size=3", "train.learning_rate=1e-2"),
     )
     found = train(cell, lambda _: Silent())
     losses = [point["loss"] for point in found.facts["curve"]]
     assert losses[-1] < losses[0] / 2
     assert found.facts["rows"]["train"] == (3 if name == "copa" else 2)
     assert found.facts["adaptation"]["head"] == "LM head"
-    assert set(found.predictions[0]) <= {0, 1}
-    assert found.predictions[1] == [row["label"] for row in ROWS[name]]
+    assert set(found.predictions.found) <= {0, 1}
+    assert found.predictions.references == [row["label"] for row in ROWS[name]]
     if name == "copa":  # all rows were trained on
         assert found.facts["scores"]["validation"] == {"accuracy": 1}
 

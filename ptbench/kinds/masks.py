@@ -13,13 +13,14 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ptbench.backbones import Backbone
 from ptbench.data import Row
 from ptbench.errors import ConfigError
+from ptbench.filling import at, fill, without
 from ptbench.inputs import IGNORE, Batch, Inputs
 from ptbench.kinds.base import Example, Features, Kind
 from ptbench.kinds.choice import Choice
@@ -49,7 +50,7 @@ class MasksHead(Head):
         self, backbone: Backbone, hidden: Float[Tensor, "rows tokens width"], batch: Batch
     ) -> Float[Tensor, "rows masks words"]:
         assert self.pretrained is not None
-        return self.pretrained(_at(hidden, places(batch)))
+        return self.pretrained(at(hidden, places(batch)))
 
 
 class Filling(Kind, ABC):
@@ -112,16 +113,21 @@ class FilledChoice(Filling, MaskedChoice):
         hinges = (1 + costs.gather(1, batch.targets) - costs).clamp(min=0)
         return hinges.scatter(1, batch.targets, 0.0).sum()
 
-    def write(self, backbone: Backbone, inputs: Inputs, batch: Batch) -> list[int]:
-        """The choice with the highest sum of log probabilities, each filled into its own masks."""
+    def odds(
+        self, backbone: Backbone, inputs: Inputs, batch: Batch
+    ) -> Float[Tensor, "rows answers"]:
+        """The sums of the log probabilities of each choice's pieces, filled into its own masks."""
         assert batch.pieces is not None
         scores = []
         for wanted in batch.pieces.unbind(1):
             asked = wanted != IGNORE
             surplus = (batch.pieces != IGNORE).any(1) & ~asked
-            read = _without(inputs, places(batch), surplus)
+            read = without(inputs, places(batch), surplus)
             scores.append(fill(backbone, read, places(batch), asked, wanted)[1])
-        return torch.stack(scores, 1).argmax(1).tolist()
+        return torch.stack(scores, 1)
+
+    def write(self, backbone: Backbone, inputs: Inputs, batch: Batch) -> list[int]:
+        return self.odds(backbone, inputs, batch).argmax(1).tolist()
 
 
 @dataclass(frozen=True)
@@ -189,45 +195,6 @@ def places(batch: Batch) -> Int[Tensor, "rows masks"]:
     return (batch.answer[:, None] + numbers).clamp(max=batch.ids.shape[1] - 1)
 
 
-@torch.no_grad()
-def fill(
-    backbone: Backbone,
-    inputs: Inputs,
-    places: Int[Tensor, "rows masks"],
-    asked: Bool[Tensor, "rows masks"],
-    wanted: Int[Tensor, "rows masks"] | None = None,
-) -> tuple[Int[Tensor, "rows masks"], Float[Tensor, " rows"]]:
-    """Fills the masks that are asked, each time the one that is surest; ids and their log odds.
-
-    A mask is filled with the id `wanted` there, else with the likeliest. What is filled in is read
-    when the next is chosen. The second is each row's sum of the log probabilities.
-    """
-    rows = torch.arange(len(places), device=places.device)
-    found, left = torch.zeros_like(places), asked.clone()
-    embeds, total = inputs.embeds.clone(), torch.zeros(len(places), device=places.device)
-    for _ in range(int(asked.sum(1).max())):
-        hidden = backbone(replace(inputs, embeds=embeds))
-        logits = backbone.lm_head(_at(hidden, places))
-        odds = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
-        if wanted is None:
-            sure, ids = odds.max(-1)
-        else:
-            ids = wanted.clamp(min=0)
-            sure = odds.gather(-1, ids[..., None])[..., 0]
-        most, mask = sure.masked_fill(~left, -torch.inf).max(1)
-        open_ = rows[left.any(1)]
-        mask = mask[open_]
-        total[open_] += most[open_].to(total.dtype)
-        found[open_, mask] = ids[open_, mask]
-        embeds[open_, places[open_, mask]] = backbone.words(ids[open_, mask])
-        left[open_, mask] = False
-    return found, total
-
-
-def _at(hidden: Tensor, places: Int[Tensor, "rows masks"]) -> Float[Tensor, "rows masks width"]:
-    return hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[-1]))
-
-
 def _laid_out(encoder: Encoder, template: Template, texts: dict[str, str], masks: int) -> Encoded:
     """A row with so many masks in place of one; it answers from the first of them on."""
     segments = tuple(
@@ -237,17 +204,3 @@ def _laid_out(encoder: Encoder, template: Template, texts: dict[str, str], masks
     encoded = encoder.lay_out(replace(template, segments=segments), texts)
     encoded.answer -= masks - 1
     return encoded
-
-
-def _without(
-    inputs: Inputs, places: Int[Tensor, "rows masks"], surplus: Bool[Tensor, "rows masks"]
-) -> Inputs:
-    """The rows with some of their masks taken out, closed up so that text keeps no gap."""
-    dropped = torch.zeros_like(inputs.mask).scatter_reduce(1, places, surplus, "amax")
-    order = dropped.int().argsort(dim=1, stable=True)
-    return replace(
-        inputs,
-        embeds=inputs.embeds.gather(1, order[..., None].expand_as(inputs.embeds)),
-        mask=(inputs.mask & ~dropped).gather(1, order),
-        types=inputs.types.gather(1, order),
-    )
