@@ -1,7 +1,8 @@
 """P-tuning v1 (Liu et al. 2021): pseudo tokens from a BiLSTM and MLP, among anchor words.
 
 Where the backbone has an LM head and the task a cloze form, the answer is the verbalizer's word at
-the mask; elsewhere the task's head reads the same pattern without its mask.
+the mask, or what fills several (`task.masks`); elsewhere the task's head reads the same pattern
+without its mask.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """`ptbench data show`: examples as a model reads them, each label under its piece."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 
 from rich.cells import cell_len
@@ -64,6 +64,14 @@ def marked(kind: Kind, features: Features, encoder: Encoder) -> list[dict[int, s
     of the labels of each row (the start and end of a span), the name of these.
     """
     rows, targets, labels = features.rows, features.targets, kind.labels
+    if features.pieces:
+        words = _vocabulary(encoder, [token for ids in features.pieces for token in ids])
+        return [
+            {
+                rows[0].answer + number: ", ".join(words[token] for token in ids if token >= 0)
+                for number, ids in enumerate(zip_longest(*features.pieces, fillvalue=IGNORE))
+            }
+        ]
     if len(targets) == len(rows[0].ids) and len(rows) == 1:
         told = {place: target for place, target in enumerate(targets) if target != IGNORE}
         words = labels or _vocabulary(encoder, list(told.values()))

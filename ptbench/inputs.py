@@ -24,7 +24,8 @@ class Batch:
     encoder-decoder writes, None where it reads the text once more; `part` is the number of the
     data set, where a task is made of several: all rows are of one. `sizes` says how many rows each
     example has, one after the other; `characters` which of its field's a token covers, -1 where it
-    covers none. `rows` are those it was made of, one after the other.
+    covers none. `rows` are those it was made of, one after the other. `pieces` are the ids that
+    each answer of a row has at its masks, IGNORE where it has fewer.
     """
 
     ids: Int[Tensor, "rows tokens"]
@@ -38,6 +39,7 @@ class Batch:
     sizes: tuple[int, ...] = ()
     characters: Int[Tensor, "rows tokens 2"] | None = None
     rows: tuple[Encoded, ...] = ()
+    pieces: Int[Tensor, "rows answers masks"] | None = None
 
     @property
     def places(self) -> int:
@@ -55,7 +57,7 @@ class Batch:
         return (self.targets != IGNORE).cumsum(1) > 0
 
     def at(self, places: Sequence[int]) -> "Batch":
-        """Some rows, to be read; targets and sizes are those of all."""
+        """Some rows, to be read; targets, sizes and pieces are those of all."""
         names = ("ids", "mask", "types", "slots", "answer")
         taken: dict[str, Any] = {name: getattr(self, name)[list(places)] for name in names}
         rows = tuple(self.rows[place] for place in places)

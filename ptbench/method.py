@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ptbench.backbones import Backbone
 from ptbench.errors import BackboneError
 from ptbench.inputs import Batch, stack
-from ptbench.kinds import Generation, Head, Kind
+from ptbench.kinds import Head, Kind
 from ptbench.prompts import Prompt
 from ptbench.readings import Readings
 
@@ -186,7 +186,7 @@ def respond(models: Sequence[Adapted], batches: Sequence[Batch]) -> list[list[An
     answers: list[list[Any]] = [[] for _ in models]
     joint: list[int] = []
     for number, (model, batch) in enumerate(zip(models, batches, strict=True)):
-        if isinstance(model.kind, Generation):
+        if model.kind.writes:
             inputs = model.prompt(batch, model.backbone)
             answers[number] = model.kind.write(model.backbone, inputs, batch)
         else:

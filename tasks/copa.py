@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ptbench.data import Hub, Row, Source
-from ptbench.kinds import Choice, Kind
+from ptbench.kinds import Choice, Kind, MaskedChoice
 from ptbench.task import Task
 
 CONNECTIVES = {"cause": "because", "effect": "so"}
+MASKS = "{choice1} or {choice2} ? {premise} {connective} [P] [MASK] ."
 
 
 def connected(row: Row) -> Row:
@@ -17,7 +18,13 @@ def connected(row: Row) -> Row:
 
 @dataclass(frozen=True)
 class COPA(Task):
-    """SuperGLUE's form; test labels are hidden. Text: as P-tuning v2's code joins it."""
+    """SuperGLUE's form; test labels are hidden. Text: as P-tuning v2's code joins it.
+
+    With `masks` P-tuning v1 answers as its few-shot code does, by a choice's pieces at as many
+    masks; other methods answer alike.
+    """
+
+    masks: bool = False
 
     source: ClassVar[Source] = Hub(
         "copa",
@@ -26,10 +33,14 @@ class COPA(Task):
         convert=connected,
         sizes={"train": 400, "validation": 100, "test": 500},
     )
-    kind: ClassVar[Kind] = Choice(
+    kind: ClassVar[Choice] = Choice(
         labels=("choice1", "choice2"),
         choices=("choice1", "choice2"),
         text="{premise} {connective}[SEP]{choice}",
         pattern="{premise} [P] {connective} [P] {choice}",
     )
     reported: ClassVar[str] = "validation"
+
+    @property
+    def asks(self) -> Kind:
+        return MaskedChoice.of(self.kind, pattern=MASKS) if self.masks else self.kind

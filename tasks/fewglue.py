@@ -19,10 +19,12 @@ class FewGLUE(Task):
     """Schick & Schütze 2021, with the 32 rows to select on of P-tuning v1's FewGLUE_32dev.
 
     `name` is the task of SuperGLUE, whose kind this has and whose validation split is reported.
-    All rows of WSC's train have one label, so no head with two classes learns from it.
+    All rows of WSC's train have one label, so no head with two classes learns from it. With `masks`
+    P-tuning v1 answers COPA and WSC as its few-shot code does, by several.
     """
 
     name: str
+    masks: bool = False
 
     selected: ClassVar[str | None] = "dev32"
     reported: ClassVar[str] = "validation"
@@ -50,4 +52,4 @@ class FewGLUE(Task):
 
     @property
     def _whole(self) -> Task:
-        return chosen("task", self.name, Task)
+        return chosen("task", self.name, Task, ["task.masks=true"] if self.masks else [])

@@ -1,17 +1,18 @@
 """WSC: does the pronoun mean the noun?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from ptbench.data import Hub, Row, Source
-from ptbench.kinds import Classification
+from ptbench.kinds import Classification, Kind, MaskedNoun
 from ptbench.task import Templated
 
 TEXTS = (
     "{span2_text}: {text}[SEP]{span1_text}",
     "{marked}[SEP]{span1_text}",
 )
+MASKS = "[P] {marked} [P] pronoun '*{span2_text}*' refers to [MASK] ."
 
 
 def marked(row: Row) -> Row:
@@ -26,11 +27,12 @@ class WSC(Templated):
     """SuperGLUE's form with the span indices repaired; test labels are hidden.
 
     Texts: P-tuning v2's. Both read the spans as words: its code has no head on spans.
-    P-tuning v1's few-shot code fills several masks with the noun; the pattern asks yes or no in
-    its words.
+    With `masks` P-tuning v1 answers as its few-shot code does, by the words that fill several
+    masks; without, yes or no at one mask. Other methods read a text of `texts` in either case.
     """
 
     template: int = 0
+    masks: bool = False
 
     source: ClassVar[Source] = Hub(
         "wsc",
@@ -47,3 +49,10 @@ class WSC(Templated):
     )
     texts: ClassVar[Sequence[str]] = TEXTS
     reported: ClassVar[str] = "validation"
+
+    @property
+    def asks(self) -> Kind:
+        kind = replace(self.kind, text=TEXTS[self.template])
+        if not self.masks:
+            return kind
+        return MaskedNoun.of(kind, pattern=MASKS, words=(), noun="span1_text")

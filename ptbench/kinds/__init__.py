@@ -8,6 +8,7 @@ from ptbench.kinds.fact import Fact
 from ptbench.kinds.generation import Generation
 from ptbench.kinds.heads import Head
 from ptbench.kinds.labelling import Labelling, Roles, bio
+from ptbench.kinds.masks import MaskedChoice, MaskedNoun
 from ptbench.kinds.multi import Multi
 from ptbench.kinds.regression import Regression
 from ptbench.kinds.span import Span
@@ -25,6 +26,8 @@ __all__ = [
     "Head",
     "Kind",
     "Labelling",
+    "MaskedChoice",
+    "MaskedNoun",
     "Multi",
     "Regression",
     "Roles",

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ptbench.backbones import Backbone
 from ptbench.data import Row
 from ptbench.errors import DataError
-from ptbench.inputs import IGNORE, Batch
+from ptbench.inputs import IGNORE, Batch, Inputs
 from ptbench.kinds.heads import Head
 from ptbench.metrics import Metric, random_floor, score
 from ptbench.patterns import Slots, Template, parse
@@ -28,7 +28,7 @@ class Features:
 
     `more` are the further rows of an example that has several: its choices, or windows of a text;
     `written` what an encoder-decoder writes; `part` the number of its data set, where a task is
-    made of several.
+    made of several; `pieces` those of each answer to be filled into its masks.
     """
 
     encoded: Encoded
@@ -36,6 +36,7 @@ class Features:
     written: list[int] | None = None
     part: int = 0
     more: tuple[Encoded, ...] = ()
+    pieces: tuple[list[int], ...] = ()
 
     @property
     def rows(self) -> tuple[Encoded, ...]:
@@ -68,7 +69,7 @@ class Kind(ABC):
     slots: Slots = 1
 
     reads: ClassVar[str] = "a text"
-    writes: ClassVar[bool] = False  # whether a decoder writes the answer behind the text
+    writes: ClassVar[bool] = False  # whether it answers by passes of its own
 
     def in_front(self, pseudo_tokens: int) -> "Kind":
         """The same kind with pseudo tokens before the text."""
@@ -119,6 +120,10 @@ class Kind(ABC):
 
     @abstractmethod
     def predict(self, logits: Tensor, batch: Batch) -> list[Any]: ...
+
+    def write(self, backbone: Backbone, inputs: Inputs, batch: Batch) -> list[Any]:
+        """The answers of a kind that `writes`."""
+        raise NotImplementedError(f"{type(self).__name__} answers from logits")
 
     @abstractmethod
     def constant(self, references: list[Any]) -> list[Any]:
