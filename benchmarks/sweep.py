@@ -165,9 +165,11 @@ def main() -> None:
         for name in others
     }
     parts = {"a process a cell": apart(alone[0], 1)}
-    parts |= {f"multirun, fuse={w}": apart(a, len(every)) for w, a in together.items()}
+    few = len(cells(1))
+    parts |= {f"multirun, fuse={way}": apart(multirun(1, way), few) for way in together}
     shown = {key: value for key, value in vars(settings).items() if key != "parts"}
     shown |= {"cells": len(every), "measured alone, the others scaled": len(alone)}
+    shown |= {"cells of a multirun by part": few}
     results = {
         "seconds of all cells": seconds,
         "times as fast": faster,

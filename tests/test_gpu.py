@@ -53,6 +53,7 @@ def test_cells_in_one_pass_end_as_each_alone(backbone: Backbone, tasks: Tasks) -
         backbone.float()
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype:UserWarning")
 @pytest.mark.parametrize("count", (1, 3))
 def test_a_step_waits_for_nothing(count: int, backbone: Backbone, tasks: Tasks) -> None:
     jobs = [made(backbone, "ptuning_v2", tasks, seed, epochs=6) for seed in range(count)]
