@@ -21,19 +21,21 @@ from ptbench.recompute import enable_checkpointing
 from ptbench.train import fit
 
 CHECKPOINTED = " with gradient checkpointing"
+STILL = " without the backbone's dropout"
 
 
 def peak(settings: argparse.Namespace) -> dict[str, int]:
     """Bytes that training adds to the process."""
     torch.set_num_threads(settings.threads)
-    name = settings.method.removesuffix(CHECKPOINTED)
+    name = settings.method.removesuffix(CHECKPOINTED).removesuffix(STILL)
     memory = PeakMemory(DEVICE)
     memory.start()
     before = memory.bytes() or 0
     backbone = bert(settings.width, settings.layers)
-    if name != settings.method:
+    if settings.method.endswith(CHECKPOINTED):
         enable_checkpointing(backbone.model)
     made, training = adapted(name, backbone, settings.prompt)
+    made.backbone_dropout &= STILL not in settings.method
     job = job_of(made, training, settings.rows, settings.tokens, settings.steps)
     fit([job], job.accelerator)
     return {"bytes": (memory.bytes() or 0) - before}
@@ -50,7 +52,8 @@ def main() -> None:
         print(json.dumps(peak(settings)))
         return
     found: dict[str, Any] = {}
-    for method in (*METHODS, BASELINE + CHECKPOINTED, "ptuning_v2" + CHECKPOINTED):
+    variants = [one + way for way in (CHECKPOINTED, STILL) for one in (BASELINE, "ptuning_v2")]
+    for method in (*METHODS, *variants):
         again = [sys.executable, *sys.argv, "--method", method]
         done = subprocess.run(again, capture_output=True, text=True, check=True)
         found[method] = json.loads(done.stdout.splitlines()[-1])

@@ -1,5 +1,6 @@
 """The one training loop: jobs that share a backbone, a single run being a list of one."""
 
+import math
 import time
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -14,6 +15,7 @@ from ptbench.method import forward
 
 __all__ = ["Job", "Observer", "Part", "Point", "Silent", "fit", "predict"]
 
+GAIN = 0.97  # of the time that a job took so far, for which more jobs a pass are worth a try
 Present = list[tuple[Job, MicroBatch]]
 
 
@@ -66,28 +68,36 @@ def _step(jobs: Sequence[Job], width: int | None, accelerator: Accelerator) -> i
 def _fastest(present: Present, accelerator: Accelerator) -> int:
     """How many jobs a pass make the most of a second: 1, 2, 4, ... or all; leaves no trace.
 
-    It goes no further than what the next number would take, as the last ones grew, has room.
+    Each number is tried once, on jobs of middling length. It goes no further than where a job
+    gains next to nothing, or what the next number would take, as the last ones grew, has no room.
     """
-    device, memory = accelerator.device, PeakMemory(accelerator.device)
-    before, state = [job.kept() for job, _ in present], torch.get_rng_state()
+    device, memory, state = (
+        accelerator.device,
+        PeakMemory(accelerator.device),
+        torch.get_rng_state(),
+    )
     widths = [w for w in (1 << n for n in range(len(present).bit_length())) if w < len(present)]
-    seconds: dict[int, float] = {}
+    seconds: dict[int, float] = {}  # a job
     peak = memory.bytes()
     for width in [1, *widths, len(present)] if widths else []:  # the first warms up
+        first = (len(present) - width) // 2
+        some = present[first : first + width]
+        before = [job.kept() for job, _ in some]
         started = time.perf_counter()
         try:
-            for place in range(0, len(present), width):
-                _pass(present[place : place + width], accelerator)
+            _pass(some, accelerator)
             synchronize(device)
         except Exception:  # if it is not for want of memory, training meets it again
             break
         finally:
-            for (job, _), kept in zip(present, before, strict=True):
+            for (job, _), kept in zip(some, before, strict=True):
                 job.put_back(kept)
             torch.set_rng_state(state)
-        seconds[width] = time.perf_counter() - started
+        fastest = min(seconds.values(), default=math.inf)
+        seconds[width] = (time.perf_counter() - started) / width
         grown, peak = memory.bytes() - peak, memory.bytes()
-        if peak + 2 * grown > memory_limit(device):
+        gains = width == 1 or seconds[width] < GAIN * fastest
+        if not gains or peak + 2 * grown > memory_limit(device):
             break
     return min(seconds, key=lambda width: seconds[width], default=len(present))
 

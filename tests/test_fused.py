@@ -197,9 +197,16 @@ def test_the_fault_of_a_job_is_its_own(
         close(some.model.trained_state(), wanted, 1e-9)
 
 
-@pytest.mark.parametrize(("limit", "widest"), [(0, 1), (math.inf, 3)])
-def test_the_measured_width_keeps_within_memory(
-    limit: float, widest: int, tasks: Tasks, still: Backbone, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("limit", "gain", "widest"), [(0, math.inf, 1), (math.inf, math.inf, 3), (math.inf, 0.0, 2)]
+)
+def test_the_measured_width_keeps_within_memory_and_goes_on_while_it_gains(
+    limit: float,
+    gain: float,
+    widest: int,
+    tasks: Tasks,
+    still: Backbone,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sizes: list[int] = []
 
@@ -210,6 +217,7 @@ def test_the_measured_width_keeps_within_memory(
     real = train.forward
     monkeypatch.setattr(train, "forward", forward)
     monkeypatch.setattr(train, "memory_limit", lambda device: limit)
+    monkeypatch.setattr(train, "GAIN", gain)
     specs = several(still.double(), tasks)
     expected = [trained(spec())[0] for spec in specs]
     sizes.clear()
