@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from ptbench.figures import (
     FLOOR,
@@ -82,6 +82,7 @@ def over_scale(summed: Table) -> Figure:
 
     def dress(axes: Axes) -> None:
         axes.set(xscale="log", xlabel="parameters of model and prompt")
+        axes.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=_size)
         axes.xaxis.set_minor_locator(NullLocator())
 
     return _lines(summed, "scale", lines, dress, list(summed.sweep.settings), [None])
@@ -146,6 +147,11 @@ def _line(axes: Axes, points: Points, look: Mapping[str, Any]) -> None:
 
 def _scores(group: Sequence[Stored]) -> list[float]:
     return [100 * score(record) for record in group if record["status"] == "done"]
+
+
+def _size(parameters: float, _: Any = None) -> str:
+    """As one speaks of a model: 330M, 2B."""
+    return f"{parameters / 1e9:g}B" if parameters >= 1e9 else f"{parameters / 1e6:g}M"
 
 
 def _ticks(axes: Axes, values: Sequence[float]) -> None:

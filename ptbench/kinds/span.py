@@ -173,7 +173,7 @@ class Span(Kind):
         self, predictions: list[Any], references: list[Any]
     ) -> tuple[list[Any], list[Any]]:
         pairs = zip(predictions, references, strict=True)
-        texts = [self.answer(bounds, reference) for bounds, reference in pairs]
+        texts = [self.answer((start, end), reference) for (start, end), reference in pairs]
         return texts, [reference["answers"] for reference in references]
 
     def unit(self, example: Example) -> str:
