@@ -1,11 +1,11 @@
 """What one multirun saves over a process for each cell: 100 small cells, up to the last record.
 
-The cells are two methods x five rates x ten seeds on the packaged encoder and task. `--alone` of
+The cells are two methods x five rates x ten seeds on a packaged encoder and task. `--alone` of
 them, spread over all, run in a process each, and their mean stands for the others. Seconds of the
 processor stand beside the clock's, as they mean something on a busy machine too; they say as well
 where the time goes, in runs of their own.
 
-    python benchmarks/sweep.py [--seeds 10] [--alone 8] [--fuse auto]
+    python benchmarks/sweep.py [--seeds 10] [--alone 8] [--fuse auto] [--model tiny]
 """
 
 import argparse
@@ -32,21 +32,22 @@ PTBENCH = str(Path(sys.executable).with_name("ptbench"))
 SWEEP = "benchmark_sweep"
 METHODS, RATES = ("prompt_tuning", "ptuning_v2"), ("1e-3", "2e-3", "5e-3", "1e-2", "2e-2")
 SMALL = ("task.train=64", "task.validation=32", "task.test=32", "train.epochs=2")
-COMMON = (f"sweep={SWEEP}", "model=minilm", "task=pocket_sentiment", *SMALL, "predictions=false")
+COMMON = (f"sweep={SWEEP}", "task=pocket_sentiment", *SMALL, "predictions=false")
 Seconds = dict[str, float]
 
 
-def cells(seeds: int) -> list[tuple[str, ...]]:
+def cells(model: str, seeds: int) -> list[tuple[str, ...]]:
     """The arguments of each cell by itself."""
     axes = product(METHODS, RATES, range(seeds))
-    return [(*COMMON, f"method={m}", f"train.learning_rate={r}", f"seed={s}") for m, r, s in axes]
+    common = (*COMMON, f"model={model}")
+    return [(*common, f"method={m}", f"train.learning_rate={r}", f"seed={s}") for m, r, s in axes]
 
 
-def multirun(seeds: int, fuse: str) -> tuple[str, ...]:
+def multirun(model: str, seeds: int, fuse: str) -> tuple[str, ...]:
     """The arguments of all cells at once."""
     axes = {"method": METHODS, "train.learning_rate": RATES, "seed": map(str, range(seeds))}
     swept = (f"{key}={','.join(values)}" for key, values in axes.items())
-    return ("-m", *COMMON, *swept, f"fuse={fuse}")
+    return ("-m", *COMMON, f"model={model}", *swept, f"fuse={fuse}")
 
 
 @contextmanager
@@ -148,13 +149,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10, help="a tenth of the cells")
     parser.add_argument("--alone", type=int, default=8, help="cells that run in a process each")
     parser.add_argument("--fuse", default="auto")
+    parser.add_argument("--model", default="minilm")
     settings = parser.parse_args()
     if settings.parts:
         print(json.dumps(parts_of(json.loads(settings.parts))))
         return
-    every = cells(settings.seeds)
+    model = settings.model
+    every = cells(model, settings.seeds)
     alone = every[:: max(len(every) // settings.alone, 1)][: settings.alone]
-    together = {way: multirun(settings.seeds, way) for way in ("off", settings.fuse)}
+    together = {way: multirun(model, settings.seeds, way) for way in ("off", settings.fuse)}
     seconds = {"a process a cell": measured(alone, len(alone), len(every))}
     for way, arguments in together.items():
         seconds[f"multirun, fuse={way}"] = measured([arguments], len(every), len(every))
@@ -165,8 +168,8 @@ def main() -> None:
         for name in others
     }
     parts = {"a process a cell": apart(alone[0], 1)}
-    few = len(cells(1))
-    parts |= {f"multirun, fuse={way}": apart(multirun(1, way), few) for way in together}
+    few = len(cells(model, 1))
+    parts |= {f"multirun, fuse={way}": apart(multirun(model, 1, way), few) for way in together}
     shown = {key: value for key, value in vars(settings).items() if key != "parts"}
     shown |= {"cells": len(every), "measured alone, the others scaled": len(alone)}
     shown |= {"cells of a multirun by part": few}
@@ -175,7 +178,8 @@ def main() -> None:
         "times as fast": faster,
         "processor's seconds a cell by part": parts,
     }
-    keep("sweep", "python benchmarks/sweep.py", shown, results)
+    name = "sweep" if model == "minilm" else f"sweep_{model}"
+    keep(name, "python benchmarks/sweep.py", shown, results)
 
 
 if __name__ == "__main__":
