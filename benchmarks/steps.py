@@ -58,32 +58,30 @@ class Timed(Job):
 
 def bert(width: int, layers: int, words: int = 30522) -> Backbone:
     """A random BERT of that shape, with heads of 64."""
-    config = BertConfig(
-        vocab_size=words,
-        hidden_size=width,
-        num_hidden_layers=layers,
-        num_attention_heads=width // 64,
-        intermediate_size=4 * width,
-        attn_implementation=NAMES["sdpa"],
-    )
-    tokenizer = chosen("model", "tiny", Model).load().tokenizer
-    return Backbone(BertModel(config), tokenizer, Pooling.first, None)
+    return backbone_of(BertModel(BertConfig(vocab_size=words, **shape(width, layers))))
 
 
 def roberta_large() -> Backbone:
     """A random RoBERTa of the large one's shape."""
-    config = RobertaConfig(
-        vocab_size=50265,
-        hidden_size=1024,
-        num_hidden_layers=24,
-        num_attention_heads=16,
-        intermediate_size=4096,
-        max_position_embeddings=514,
-        type_vocab_size=1,
-        attn_implementation=NAMES["sdpa"],
-    )
+    own = {"vocab_size": 50265, "max_position_embeddings": 514, "type_vocab_size": 1}
+    return backbone_of(RobertaModel(RobertaConfig(**own, **shape(1024, 24))))
+
+
+def shape(width: int, layers: int) -> dict[str, Any]:
+    """What both architectures call alike."""
+    return {
+        "hidden_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": width // 64,
+        "intermediate_size": 4 * width,
+        "attn_implementation": NAMES["sdpa"],
+    }
+
+
+def backbone_of(model: Any) -> Backbone:
+    """It, with the pieces of the tiny model."""
     tokenizer = chosen("model", "tiny", Model).load().tokenizer
-    return Backbone(RobertaModel(config), tokenizer, Pooling.first, None)
+    return Backbone(model, tokenizer, Pooling.first, None)
 
 
 def adapted(name: str, backbone: Backbone, prompt: int) -> tuple[Adapted, Training]:

@@ -188,8 +188,8 @@ class Backbone(nn.Module):
             return self.model(**given).last_hidden_state
         try:
             return self._compiled(**given).last_hidden_state
-        except Exception as error:
-            from torch._dynamo.exc import TorchDynamoException  # late: it takes a second
+        except Exception as error:  # of any class: torch's own is known once its compiler is loaded
+            from torch._dynamo.exc import TorchDynamoException
 
             if not isinstance(error, TorchDynamoException):
                 raise

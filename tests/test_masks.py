@@ -301,4 +301,4 @@ def test_records_without_masks_keep_their_hash_and_no_other_has_it(name: str) ->
 def test_only_copa_and_wsc_have_masks() -> None:
     task = chosen("task", "fewglue_boolq", Task, ["task.masks=true"])
     with pytest.raises(ConfigError, match=r"task\.masks: no such setting of BoolQ"):
-        task.asks  # noqa: B018
+        task.asks  # noqa: B018  # asking is what fails

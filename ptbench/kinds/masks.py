@@ -9,7 +9,7 @@ import string
 from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -70,14 +70,18 @@ class Filling(Kind, ABC):
         raise NotImplementedError("masks are filled one by one")
 
 
-@dataclass(frozen=True)
-class MaskedChoice(Choice):
-    """A choice that its pattern answers by the pieces of the choice; `choices` hold a text each."""
+class Form(Kind, ABC):
+    """Another form of a kind with the same fields."""
 
     @classmethod
-    def of(cls, kind: Choice, **changes: Any) -> Choice:
-        """This form of a choice, with some fields changed."""
+    def of(cls, kind: Kind, **changes: Any) -> Self:
+        """The kind in this form, with some fields changed."""
         return cls(**vars(kind) | changes)
+
+
+@dataclass(frozen=True)
+class MaskedChoice(Form, Choice):
+    """A choice that its pattern answers by the pieces of the choice; `choices` hold a text each."""
 
     def patterned(self, slots: Slots) -> Choice:
         return FilledChoice.of(self, text=self.pattern, slots=slots)
@@ -131,7 +135,7 @@ class FilledChoice(Filling, MaskedChoice):
 
 
 @dataclass(frozen=True)
-class MaskedNoun(Classification):
+class MaskedNoun(Form, Classification):
     """Whether a pronoun means a noun, which its pattern answers by the noun's own pieces.
 
     `noun` is the column that holds it; the second label says yes. Trained on are the examples with
@@ -139,11 +143,6 @@ class MaskedNoun(Classification):
     """
 
     noun: str = ""
-
-    @classmethod
-    def of(cls, kind: Classification, **changes: Any) -> Classification:
-        """This form of a classification, with some fields changed."""
-        return cls(**vars(kind) | changes)
 
     def for_training(self, rows: list[Row]) -> list[Row]:
         draw = random.Random(SEED)
