@@ -9,7 +9,7 @@ import string
 from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -74,7 +74,7 @@ class Form(Kind, ABC):
     """Another form of a kind with the same fields."""
 
     @classmethod
-    def of(cls, kind: Kind, **changes: Any) -> Self:
+    def of(cls, kind: Kind, **changes: Any) -> Any:
         """The kind in this form, with some fields changed."""
         return cls(**vars(kind) | changes)
 
