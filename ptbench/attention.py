@@ -20,6 +20,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from ptbench import disentangled
 from ptbench.attention_masks import added, extended, unread
+from ptbench.dropout import quick_attention
 from ptbench.errors import BackboneError, ConfigError, did_you_mean
 from ptbench.inputs import KeyValue
 
@@ -119,7 +120,8 @@ def _attend(base: Callable[[nn.Module], Callable[..., Any]], additive: bool) -> 
                 rest["position_bias"] = F.pad(rest["position_bias"], (prefix.key.shape[2], 0))
             key = torch.cat([prefix.key.to(key.dtype), key], 2)
             value = torch.cat([prefix.value.to(value.dtype), value], 2)
-        return base(module)(module, query, key, value, mask, **rest)
+        with quick_attention(query, rest.get("dropout", 0.0)):
+            return base(module)(module, query, key, value, mask, **rest)
 
     return attend
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ptbench.attention import Injection, inject
+from ptbench.dropout import quicken
 from ptbench.errors import BackboneError
 from ptbench.inputs import Batch, Inputs
 from ptbench.lm_head import LMHead
@@ -52,6 +53,7 @@ class Backbone(nn.Module):
         self.model, self.tokenizer, self.pooling = model, tokenizer, pooling
         self._lm_loader, self.made = lm_loader, frozenset(made)
         self.words: nn.Embedding = model.get_input_embeddings()  # pyright: ignore[reportAttributeAccessIssue]
+        quicken(model)
         self.injection: Injection = inject(model, self.words.embedding_dim)
         self._compiled: Callable[..., Any] | None = None
         self._accepts = set(inspect.signature(model.forward).parameters)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ptbench.attention import Site, chosen
 from ptbench.backbones import Backbone
+from ptbench.dropout import Dropout
 from ptbench.encoders import Encoder
 from ptbench.errors import BackboneError
 from ptbench.inputs import Batch, Inputs, KeyValue
@@ -113,7 +114,7 @@ class LayerPrompt(Prompt):
     ):
         super().__init__(encoder, words)
         calls = backbone.injection.calls
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.shifted = shifted and not backbone.two_stacks
         self.numbers = chosen(calls, layers)
         self.calls = [calls[number] for number in self.numbers]

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ptbench.backbones import Backbone
+from ptbench.dropout import Dropout
 from ptbench.inputs import Batch
 from ptbench.kinds.base import Example, Features, Kind
 from ptbench.kinds.heads import Head, linear
@@ -23,7 +24,7 @@ class PooledHead(Head):
 
     def __init__(self, backbone: Backbone, labels: int):
         super().__init__()
-        self.dropout = nn.Dropout(backbone.dropout)
+        self.dropout = Dropout(backbone.dropout)
         self.classifier = linear(backbone.width, labels)
 
     def read(

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ptbench.backbones import Backbone
+from ptbench.dropout import Dropout
 from ptbench.errors import DataError
 from ptbench.inputs import IGNORE, Batch
 from ptbench.kinds.base import Example, Features, Kind
@@ -28,7 +29,7 @@ class TokenHead(Head):
 
     def __init__(self, backbone: Backbone, labels: int):
         super().__init__()
-        self.dropout = nn.Dropout(backbone.dropout)
+        self.dropout = Dropout(backbone.dropout)
         self.classifier = linear(backbone.width, labels)
 
     def forward(

@@ -1,0 +1,121 @@
+"""Dropout on a CPU: the law of torch's own, and the same attention around it."""
+
+from collections import Counter
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy import stats
+from torch import Tensor, nn
+
+from ptbench import dropout as quick
+from ptbench.dropout import Dropout, dropout, quick_attention
+from ptbench.models import Random
+
+SHARES = (0.1, 0.2, 0.5)
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_the_share_falls_and_the_rest_is_scaled(share: float) -> None:
+    torch.manual_seed(0)
+    numbers = torch.rand(1_000_003, dtype=torch.float64) + 1
+    found = dropout(numbers, share)
+    fell = found == 0
+    assert stats.binomtest(int(fell.sum()), len(numbers), share).pvalue > 0.01
+    torch.testing.assert_close(found[~fell], numbers[~fell] / (1 - share), rtol=2e-5, atol=0)
+
+
+def test_numbers_of_one_draw_fall_independently() -> None:
+    torch.manual_seed(1)
+    fell = dropout(torch.ones(400_000), 0.3).view(-1, 4) == 0
+    patterns = list(product((False, True), repeat=4))
+    counts = [int((fell == torch.tensor(one)).all(1).sum()) for one in patterns]
+    expected = [100_000 * 0.3 ** sum(one) * 0.7 ** (4 - sum(one)) for one in patterns]
+    assert stats.chisquare(counts, expected).pvalue > 0.01
+
+
+def test_gradients_are_those_of_the_numbers_that_stay() -> None:
+    def drawn_alike(numbers: Tensor) -> Tensor:
+        torch.manual_seed(2)
+        return dropout(numbers.transpose(0, 1) ** 2, 0.4)
+
+    numbers = torch.randn(5, 7, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(drawn_alike, numbers)
+
+
+def test_a_seed_fixes_what_falls_for_any_number_of_threads() -> None:
+    found, threads = [], torch.get_num_threads()
+    for count in (1, 2, 2):
+        torch.manual_seed(3)
+        torch.set_num_threads(count)
+        found.append(dropout(torch.ones(300, 300), 0.5))
+    torch.set_num_threads(threads)
+    assert found[0].equal(found[1])
+    assert found[1].equal(found[2])
+    assert not found[2].equal(dropout(torch.ones(300, 300), 0.5))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_type_stays(dtype: torch.dtype) -> None:
+    numbers = torch.ones(64, dtype=dtype, requires_grad=True)
+    found = dropout(numbers, 0.5)
+    found.sum().backward()
+    assert found.dtype is dtype
+    assert numbers.grad is not None
+    assert numbers.grad.equal(found)
+
+
+def test_nothing_and_all_may_fall() -> None:
+    numbers = torch.rand(9)
+    assert dropout(numbers, 0.0).equal(numbers)
+    assert not dropout(numbers, 1.0).any()
+    assert Dropout(0.5).eval()(numbers) is numbers
+
+
+BOOLEAN = torch.arange(6) < torch.tensor([4, 6])[:, None, None, None]
+ATTENTIONS = {
+    "no mask": {},
+    "a mask of what is seen": {"attn_mask": BOOLEAN},
+    "a mask that is added": {"attn_mask": torch.where(BOOLEAN, 0.0, -1e9).double()},
+    "causal": {"is_causal": True},
+    "a scale of its own": {"scale": 0.3},
+    "keys that queries share": {"enable_gqa": True},
+}
+
+
+@pytest.mark.parametrize("how", ATTENTIONS)
+def test_attentions_weights_fall_or_are_scaled(how: str) -> None:
+    torch.manual_seed(4)
+    asked: dict[str, Any] = {"attn_mask": None, "is_causal": False, "scale": None}
+    asked |= ATTENTIONS[how]
+    heads = 2 if "enable_gqa" in asked else 4
+    query = torch.randn(2, 4, 6, 8, dtype=torch.float64)
+    key = torch.randn(2, heads, 6, 8, dtype=torch.float64)
+    value = torch.eye(6, dtype=torch.float64).expand(2, heads, 6, 6)  # so that weights come out
+    weights = F.scaled_dot_product_attention(query, key, value, dropout_p=0.0, **asked)
+    with quick_attention(query, 0.5):
+        found = F.scaled_dot_product_attention(query, key, value, dropout_p=0.5, **asked)
+    fell = found == 0
+    torch.testing.assert_close(found[~fell], 2 * weights[~fell])
+    assert 0 < fell[weights > 0].double().mean() < 1
+
+
+def test_a_backbone_in_training_drops_so_everywhere(
+    tiny: Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny.load().model.train()
+    assert all(type(part) is Dropout for part in model.modules() if isinstance(part, nn.Dropout))
+    drawn: list[torch.Size] = []
+    draw = quick._staying
+
+    def watched(numbers: Tensor, steps: int) -> Tensor:
+        drawn.append(numbers.shape)
+        return draw(numbers, steps)
+
+    monkeypatch.setattr(quick, "_staying", watched)
+    model(torch.arange(12).view(2, 6))
+    layers, heads = model.config.num_hidden_layers, model.config.num_attention_heads
+    states = torch.Size((2, 6, model.config.hidden_size))
+    assert Counter(drawn) == {states: 1 + 2 * layers, torch.Size((2, heads, 6, 6)): layers}
