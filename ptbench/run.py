@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from ptbench import predictions, records
+from ptbench import composing, predictions, records
 from ptbench.another import another
 from ptbench.errors import ConfigError, Pruned, PtbenchError
-from ptbench.paths import CONF, PREDICTIONS, ROOT, RUNS
+from ptbench.paths import CONF, PREDICTIONS, RUNS
 from ptbench.provenance import command, nameless, portable, provenance
 
 LOGGER = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ Report = Callable[[Any], None]  # of a train.Point; that module would load torch
 DECIDING = {name: name for name in ("method", "task", "model", "protocol")} | {"train": "training"}
 ROWS = ("train_rows", "train_split", "eval_rows")  # what decides of data beside their identity
 
-OmegaConf.register_new_resolver("root", lambda: str(ROOT), replace=True)
+composing.prepare()
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
