@@ -16,12 +16,13 @@ from accelerate.utils import set_seed
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
+from ptbench.answers import predict
 from ptbench.cell import encoded
 from ptbench.method import Adapted
 from ptbench.paths import CONF
 from ptbench.run import build_cell
 from ptbench.templates import Encoder
-from ptbench.train import Job, fit, predict
+from ptbench.train import Job, fit
 
 
 def spread(model: Adapted, job: Job) -> tuple[float, float]:

@@ -20,6 +20,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
 from ptbench import cost
+from ptbench.answers import predict
 from ptbench.backbones import Backbone
 from ptbench.cell import Cell
 from ptbench.inputs import IGNORE
@@ -28,7 +29,7 @@ from ptbench.method import Adapted
 from ptbench.paths import CONF
 from ptbench.run import build_cell
 from ptbench.templates import Encoder
-from ptbench.train import Job, Part, fit, predict
+from ptbench.train import Job, Part, fit
 
 METHODS = (
     "finetune",

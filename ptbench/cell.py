@@ -1,7 +1,7 @@
 """One cell: a task, a model, a method and a seed, from its parts to its scores."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ from ptbench.records import digest
 from ptbench.start import Start
 from ptbench.task import Splits, Task
 from ptbench.templates import Encoder
-from ptbench.train import Job, Observer, Part, predict
+from ptbench.train import Job, Observer, Part
 
 Parts = tuple[Part, Part, Part]
 SPLITS: Recent[Splits] = Recent(lambda made: len(made.train + made.select + made.report))
@@ -86,10 +86,8 @@ def train(
     model.check_length(max(model.kind.reach(part.features) for part in parts))
     job = Job(model, encoder, parts[0], parts[1], cell.training, cell.seed, accelerator)
     job.observer = observe(job)
-    told = company.fit(job)
-    report = parts[2]
-    found = predict(model, encoder, report.features, cell.training.batch_size)
-    predictions = Predictions(found, report.references)
+    found, told = company.train(job, replace(job.asked, features=parts[2].features))
+    predictions = Predictions(found, parts[2].references)
     facts = _facts(cell, job, splits, parts, predictions, memory)
     return Result(facts | told, predictions, model)
 

@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol, runtime_checkable
 
+from ptbench.answers import Asked, answer
 from ptbench.backbones import Backbone
 from ptbench.models import Model
 from ptbench.train import Job, fit
@@ -15,8 +16,8 @@ class Company(Protocol):
         """The backbone to adapt."""
         ...
 
-    def fit(self, job: Job) -> dict[str, Any]:
-        """Trains the job; gives what the record should say of how."""
+    def train(self, job: Job, report: Asked) -> tuple[list[Any], dict[str, Any]]:
+        """Trains the job; its answers to the report's rows, and what the record says of how."""
         ...
 
 
@@ -27,10 +28,10 @@ class Alone:
         """A backbone of its own."""
         return model.load()
 
-    def fit(self, job: Job) -> dict[str, Any]:
+    def train(self, job: Job, report: Asked) -> tuple[list[Any], dict[str, Any]]:
         """Passes of its own."""
         fit([job], job.accelerator)
-        return {}
+        return answer([report])[0], {}
 
 
 ALONE: Company = Alone()

@@ -10,11 +10,12 @@ from hydra.core.hydra_config import HydraConfig
 from torch import Tensor
 
 from ptbench import records
+from ptbench.answers import Asked
 from ptbench.backbones import Backbone
 from ptbench.errors import ConfigError, PtbenchError
 from ptbench.models import Model
 from ptbench.run import Plan, run
-from ptbench.train import Job, fit
+from ptbench.train import Job, answered, fit
 
 LOGGER = logging.getLogger(__name__)
 MOST = 32  # cells whose prompts and optimisers are in memory at once
@@ -62,6 +63,8 @@ class Member(Thread):
         self.plan, self.shared = plan, shared
         self.waits, self.turn = Event(), Event()  # for the pass that all share; to go on
         self.job: Job | None = None
+        self.report: Asked | None = None
+        self.answers: list[Any] = []
         self.stopped: BaseException | None = None
         self.error: BaseException | None = None
         self.others: list[str] = []
@@ -81,20 +84,20 @@ class Member(Thread):
         """The backbone of the cell that trains."""
         return self.shared.load(model)
 
-    def fit(self, job: Job) -> dict[str, Any]:
+    def train(self, job: Job, report: Asked) -> tuple[list[Any], dict[str, Any]]:
         """Trains the cell's job beside the others', and says beside which."""
         if job.model.frozen is self.plan.cell.method.trains_backbone:
             raise FuseError(
                 f"{self.plan.name}: trains_backbone of the method is not what its model does; mend "
                 "the method, since cells that train the backbone cannot share it"
             )
-        self.job = job
+        self.job, self.report = job, report
         self.waits.set()
         self.turn.wait()
         if error := self.stopped or job.failure:
             raise error
         fused = {"jobs_per_pass": job.width, "with": self.others}
-        return {"fused": fused} if self.others else {}
+        return self.answers, {"fused": fused} if self.others else {}
 
     def go_on(self, stopped: BaseException | None) -> None:
         """Lets the cell finish, and waits for it."""
@@ -123,7 +126,8 @@ def train_together(plans: Sequence[Plan], shared: Shared) -> list[BaseException]
 
 
 def _pass(company: Sequence[Member], shared: Shared) -> None:
-    jobs = [member.job for member in company if member.job is not None]
+    members = {member.job: member for member in company if member.job is not None}
+    jobs = list(members)
     hashes = [member.plan.head["hash"] for member in company]
     if (threads := jobs[0].training.threads) is not None:
         torch.set_num_threads(threads)  # of this thread
@@ -131,7 +135,12 @@ def _pass(company: Sequence[Member], shared: Shared) -> None:
     jobs[0].draws.resume()  # a single one draws from torch itself
     try:
         width = shared.width or shared.measured.get(len(jobs))
-        shared.measured[len(jobs)] = fit(jobs, jobs[0].accelerator, width)
+        width = shared.measured[len(jobs)] = fit(jobs, jobs[0].accelerator, width)
+        reports = {
+            job: one.report for job, one in members.items() if not job.failure and one.report
+        }
+        for job, found in answered(reports, width):
+            members[job].answers = found
     except BaseException as error:
         stopped = error
     for member in company:

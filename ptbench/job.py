@@ -1,7 +1,7 @@
 """One model's way through its training data, step by step."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -11,12 +11,13 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ptbench.batches import Shuffled, by_length
+from ptbench.answers import Asked
+from ptbench.batches import Shuffled
 from ptbench.draws import Draws
 from ptbench.errors import Diverged
 from ptbench.inputs import IGNORE, Batch
 from ptbench.kinds import Features
-from ptbench.method import Adapted, respond
+from ptbench.method import Adapted
 from ptbench.optimisation import Training, optimizer, scheduler
 from ptbench.templates import Encoder
 
@@ -167,14 +168,26 @@ class Job:
     @property
     def looks(self) -> bool:
         """Whether a look at this step reads the loss, and so waits for the device."""
-        return self.step % REPORT_EVERY == 0 or self.step % self.steps_per_epoch == 0
+        return self.step % REPORT_EVERY == 0 or self.ends_epoch
+
+    @property
+    def ends_epoch(self) -> bool:
+        """Whether an evaluation follows this step."""
+        return self.step % self.steps_per_epoch == 0
 
     def look(self) -> None:
-        """Reports the loss now and then, and evaluates at an epoch's end."""
+        """Reports the loss now and then. Raises Diverged where nothing is left to evaluate."""
         if self.step % REPORT_EVERY == 0:
             self.observer.stepped(self.step, self._mean_loss())
-        if self.step % self.steps_per_epoch == 0:
-            self._end_epoch()
+        if self.ends_epoch:
+            self._mean_loss()
+            if not all(bool(p.isfinite().all()) for p in self.trained):
+                raise self._diverged("a weight is no longer finite")
+
+    @property
+    def asked(self) -> Asked:
+        """The examples that an evaluation answers."""
+        return Asked(self.model, self.encoder, self.select.features, self.training.batch_size)
 
     def _mean_loss(self) -> float:
         loss = self._loss.item() / max(self._counted, 1)
@@ -188,13 +201,10 @@ class Job:
             f"{self.training.learning_rate:g} or raise train.warmup={self.training.warmup:g}"
         )
 
-    def _end_epoch(self) -> None:
+    def end_epoch(self, found: list[Any]) -> None:
+        """Scores what the job answered, keeps it if it is the best, and says whether to go on."""
         loss = self._mean_loss()
-        if not all(bool(p.isfinite().all()) for p in self.trained):
-            raise self._diverged("a weight is no longer finite")
-        kind = self.model.kind
-        found = predict(self.model, self.encoder, self.select.features, self.training.batch_size)
-        score = kind.main_score(found, self.select.references)
+        score = self.model.kind.main_score(found, self.select.references)
         point = Point(self.step, self.step / self.steps_per_epoch, loss, score)
         self.curve.append(point)
         if self.best is None or score > self.best.score:
@@ -206,22 +216,6 @@ class Job:
         patience = self.training.patience
         exhausted = patience is not None and waited >= patience
         self.finished = self.step >= self.total_steps or exhausted
-
-
-@torch.no_grad()
-def predict(
-    model: Adapted, encoder: Encoder, features: Sequence[Features], batch_size: int
-) -> list[Any]:
-    """Predictions in the order of the features, made in batches of like length."""
-    model.eval()
-    device = next(model.parameters()).device
-    found: list[Any] = [None] * len(features)
-    for places in by_length(features, batch_size):
-        some = [features[place] for place in places]
-        batch = model.kind.collate(some, encoder).to(device)
-        for place, prediction in zip(places, respond([model], [batch])[0], strict=True):
-            found[place] = prediction
-    return found
 
 
 def _loader(

@@ -2,18 +2,21 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import zip_longest
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from ptbench.answers import Asked, answer
 from ptbench.cost import PeakMemory, memory_limit, out_of_memory, synchronize
-from ptbench.job import Job, MicroBatch, Observer, Part, Point, Silent, predict
+from ptbench.job import Job, MicroBatch, Observer, Part, Point, Silent
 from ptbench.method import forward
 
-__all__ = ["Job", "Observer", "Part", "Point", "Silent", "fit", "predict"]
+__all__ = ["Job", "Observer", "Part", "Point", "Silent", "answered", "fit"]
 
 GAIN = 0.97  # of the time that a job took so far, for which more jobs a pass are worth a try
 Present = list[tuple[Job, MicroBatch]]
@@ -40,12 +43,38 @@ def fit(jobs: Sequence[Job], accelerator: Accelerator, width: int | None = None)
             job.train_seconds += seconds
             if not job.finished:
                 job.attempt(job.look)
+        asked = {job: job.asked for job in live if job.ends_epoch and not job.finished}
+        for job, found in answered(asked, width):
+            job.attempt(partial(job.end_epoch, found))
     for job in jobs:
         if job.failure is None:
             job.model.restore(job.best_state)
         elif not job.shares:
             raise job.failure
     return width
+
+
+def answered(
+    asked: Mapping[Job, Asked], width: int | None = None
+) -> Iterator[tuple[Job, list[Any]]]:
+    """Each job with its answers, `width` of them a pass (None: all).
+
+    A job that cannot answer fails, and the others go on.
+    """
+    everyone = list(asked.items())
+    width = width or max(len(everyone), 1)
+    for first in range(0, len(everyone), width):
+        some = everyone[first : first + width]
+        jobs, questions = zip(*some, strict=True)
+        try:
+            found = answer(questions)
+        except Exception as error:  # of one job's making, or for want of memory
+            if len(jobs) == 1:
+                jobs[0].fail(error)
+            else:
+                yield from answered(dict(some), (len(jobs) + 1) // 2)
+        else:
+            yield from zip(jobs, found, strict=True)
 
 
 def _step(jobs: Sequence[Job], width: int | None, accelerator: Accelerator) -> int | None:

@@ -1,11 +1,12 @@
 """Cells that share their passes by `fuse=`: records as if each had trained alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ptbench import fuse
+from ptbench import answers, fuse, train
 from ptbench.errors import ConfigError
 from ptbench.models import Pretrained
 from ptbench.run import plan
@@ -13,6 +14,7 @@ from tests.conftest import TINY
 from tests.runs import Bench, composed, redirected
 
 CELLS = ("-m", "method=ptuning_v2,prompt_tuning,linear_probe,finetune", "seed=0,1")
+REPORTED = 6  # rows, as many as no other split of the bench has
 STILL = ("method.backbone_dropout=false", "train.epochs=3")
 
 
@@ -51,6 +53,30 @@ def test_a_cell_that_diverges_is_recorded_and_the_others_finish(tmp_path: Path) 
     status = {r["config"]["train"]["learning_rate"]: r["status"] for r in bench.records()}
     assert status == {1e-2: "done", 1e30: "diverged", 1e-3: "done"}
     assert "1 of 3 cells failed" in bench.log()
+
+
+def speechless(folder: Path) -> None:
+    """A model with a prefix of three has no answers to the reported split."""
+    answer = train.answer
+
+    def answered(asked: Sequence[answers.Asked]) -> list[list[Any]]:
+        lengths = [getattr(one.model.prompt.encoder, "length", None) for one in asked]
+        if len(asked[0].features) == REPORTED and 3 in lengths:
+            raise RuntimeError("no answer")
+        return answer(asked)
+
+    train.answer = answered
+
+
+def test_a_cell_that_cannot_answer_is_recorded_and_the_others_finish(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    lengths = ("-m", "method.prefix_length=2,3,4", "fuse=3")
+    assert bench.command(*lengths, sabotage=speechless) == 1
+    found = bench.records()
+    status = {r["config"]["method"]["prefix_length"]: r["status"] for r in found}
+    assert status == {2: "done", 3: "failed", 4: "done"}
+    (error,) = (record["error"] for record in found if record["error"])
+    assert "no answer" in error
 
 
 @pytest.mark.parametrize("asked", ["fuse=0", "fuse=all", "fuse=true"])

@@ -197,6 +197,41 @@ def test_the_fault_of_a_job_is_its_own(
         close(some.model.trained_state(), wanted, 1e-9)
 
 
+def test_jobs_are_evaluated_in_passes_that_they_share(tasks: Tasks, still: Backbone) -> None:
+    passes: list[int] = []
+    counting = still.register_forward_pre_hook(
+        lambda module, inputs: (
+            None if torch.is_grad_enabled() else passes.append(len(inputs[0].mask))
+        )
+    )
+    task = tasks["classification"]
+    for count in (1, 3):
+        jobs = [made(still, "ptuning_v2", task, seed, epochs=1) for seed in range(count)]
+        fit(jobs, jobs[0].accelerator, count)
+    counting.remove()
+    half = len(passes) // 2
+    assert half
+    assert passes[half:] == [3 * rows for rows in passes[:half]]
+
+
+def test_where_memory_is_short_fewer_are_evaluated_at_once(tasks: Tasks, still: Backbone) -> None:
+    def short(module: Any, inputs: Any) -> None:
+        if not torch.is_grad_enabled() and len(inputs[0].mask) > 8:  # two jobs' batches of four
+            raise torch.OutOfMemoryError("no room")
+
+    backbone = still.double()
+    specs = [
+        partial(made, backbone, "ptuning_v2", tasks["classification"], seed, **STEPS)
+        for seed in range(5)
+    ]
+    expected = [trained(spec())[0] for spec in specs]
+    limited = backbone.register_forward_pre_hook(short)
+    found = trained(*(spec() for spec in specs))
+    limited.remove()
+    for one, wanted in zip(found, expected, strict=True):
+        close(one, wanted, 1e-9)
+
+
 @pytest.mark.parametrize(
     ("limit", "gain", "widest"), [(0, math.inf, 1), (math.inf, math.inf, 3), (math.inf, 0.0, 2)]
 )

@@ -9,9 +9,9 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
+from ptbench.answers import predict
 from ptbench.backbones import Backbone
 from ptbench.cost import PeakMemory
-from ptbench.job import predict
 from ptbench.models import Random
 from ptbench.train import Job, fit
 from tests.test_fused import FROZEN, NAMES, method

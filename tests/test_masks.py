@@ -12,6 +12,7 @@ import torch.nn.functional as F
 import transformers
 from torch import Tensor
 
+from ptbench.answers import predict
 from ptbench.backbones import Backbone
 from ptbench.build import chosen, deciding
 from ptbench.cell import train
@@ -19,7 +20,7 @@ from ptbench.data_show import marked
 from ptbench.errors import ConfigError
 from ptbench.filling import fill
 from ptbench.inputs import IGNORE
-from ptbench.job import Silent, predict
+from ptbench.job import Silent
 from ptbench.kinds import Example, Features, Kind
 from ptbench.kinds.masks import SPARE, FilledChoice, names, places
 from ptbench.method import Adapted

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
+from ptbench.answers import predict
 from ptbench.checkpoints import CheckpointError
 from ptbench.errors import ConfigError, DataError, PtbenchError
 from ptbench.method import Adapted, forward
 from ptbench.serve import Served
 from ptbench.templates import Encoder
-from ptbench.train import predict
 from tests.conftest import TINY
 from tests.runs import composed
 from tests.saved import PROMPTS, ROWS, put, served

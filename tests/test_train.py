@@ -11,7 +11,8 @@ from accelerate import Accelerator
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from ptbench import job as jobs_of
+from ptbench import train as trained_by
+from ptbench.answers import Asked
 from ptbench.backbones import Backbone
 from ptbench.build import build
 from ptbench.encoders import LSTM, Table
@@ -186,16 +187,17 @@ def test_schedules(schedule: Schedule, tasks: Tasks, backbone: Backbone) -> None
     assert rates == pytest.approx([factor * 1e-2 for factor in FACTORS[schedule]])
 
 
-def scripted(scores: list[float], states: list[dict[str, Tensor]]) -> Callable[..., list[int]]:
-    """Predictions that score what the script says, epoch by epoch; keeps the state of each."""
+def scripted(scores: list[float], states: list[dict[str, Tensor]]) -> Callable[..., Any]:
+    """Answers that score what the script says, epoch by epoch; keeps the state of each."""
 
-    def predict(model: Adapted, layout: Layout, features: Any, size: int) -> list[int]:
-        states.append(model.trained_state())
-        right = round(scores[len(states) - 1] * len(features))
-        truth = [feature.target for feature in features]
-        return truth[:right] + [1 - label for label in truth[right:]]
+    def answer(asked: Sequence[Asked]) -> list[list[int]]:
+        (one,) = asked
+        states.append(one.model.trained_state())
+        truth: list[Any] = [feature.target for feature in one.features]
+        right = round(scores[len(states) - 1] * len(truth))
+        return [truth[:right] + [1 - label for label in truth[right:]]]
 
-    return predict
+    return answer
 
 
 @pytest.mark.parametrize(
@@ -217,7 +219,7 @@ def test_the_best_epoch_is_kept_and_patience_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     states: list[dict[str, Tensor]] = []
-    monkeypatch.setattr(jobs_of, "predict", scripted(scores, states))
+    monkeypatch.setattr(trained_by, "answer", scripted(scores, states))
     task = tasks["classification"]
     run = job(adapted(backbone, task.kind), task, patience=patience)
     fit([run], run.accelerator)
