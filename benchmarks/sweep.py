@@ -1,15 +1,17 @@
 """What one multirun saves over a process for each cell: 100 small cells, up to the last record.
 
-The cells are two methods x five rates x ten seeds on a packaged encoder and task. `--alone` of
-them, spread over all, run in a process each, and their mean stands for the others. Seconds of the
-processor stand beside the clock's, as they mean something on a busy machine too; they say as well
-where the time goes, in runs of their own.
+The cells are two methods x five rates x ten seeds on a packaged encoder and task, of `--rows`
+examples to train on. `--alone` of them, spread over all, run in a process each, and their mean
+stands for the others. A multirun goes on one core, and on `--workers`. Seconds of the processor
+stand beside the clock's, as they mean something on a busy machine too; they say as well where the
+time goes, in runs of their own.
 
-    python benchmarks/sweep.py [--seeds 10] [--alone 8] [--fuse auto] [--model tiny]
+    python benchmarks/sweep.py [--seeds 10] [--alone 8] [--fuse auto] [--model tiny] [--rows 64]
 """
 
 import argparse
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -31,23 +33,21 @@ from ptbench.paths import RECORDS
 PTBENCH = str(Path(sys.executable).with_name("ptbench"))
 SWEEP = "benchmark_sweep"
 METHODS, RATES = ("prompt_tuning", "ptuning_v2"), ("1e-3", "2e-3", "5e-3", "1e-2", "2e-2")
-SMALL = ("task.train=64", "task.validation=32", "task.test=32", "train.epochs=2")
+SMALL = ("task.validation=32", "task.test=32", "train.epochs=2")
 COMMON = (f"sweep={SWEEP}", "task=pocket_sentiment", *SMALL, "predictions=false")
 Seconds = dict[str, float]
 
 
-def cells(model: str, seeds: int) -> list[tuple[str, ...]]:
+def cells(common: Sequence[str], seeds: int) -> list[tuple[str, ...]]:
     """The arguments of each cell by itself."""
     axes = product(METHODS, RATES, range(seeds))
-    common = (*COMMON, f"model={model}")
     return [(*common, f"method={m}", f"train.learning_rate={r}", f"seed={s}") for m, r, s in axes]
 
 
-def multirun(model: str, seeds: int, fuse: str) -> tuple[str, ...]:
+def multirun(common: Sequence[str], seeds: int, *how: str) -> tuple[str, ...]:
     """The arguments of all cells at once."""
     axes = {"method": METHODS, "train.learning_rate": RATES, "seed": map(str, range(seeds))}
-    swept = (f"{key}={','.join(values)}" for key, values in axes.items())
-    return ("-m", *COMMON, f"model={model}", *swept, f"fuse={fuse}")
+    return ("-m", *common, *(f"{key}={','.join(values)}" for key, values in axes.items()), *how)
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def parts_of(arguments: Sequence[str]) -> Seconds:
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
     from methods import prompt_tuning, ptuning_v2  # noqa: F401  # else Hydra's part has them
-    from ptbench import cell, company, fuse, job, launch, models, run, train
+    from ptbench import cell, company, fuse, launch, models, run, train
     from ptbench.task import Task
 
     parts.watch(ConfigLoaderImpl, "load_configuration", "configs composed")
@@ -117,8 +117,8 @@ def parts_of(arguments: Sequence[str]) -> Seconds:
     parts.watch(train, "_fastest", "width measured")
     for owner in (company, fuse):
         parts.watch(owner, "fit", "steps")
-    for owner in (cell, job):
-        parts.watch(owner, "predict", "predictions")
+    for owner in (company, train):
+        parts.watch(owner, "answer", "predictions")
     parts.watch(cell, "_facts", "scores")
     parts.enter("the rest")
     launch.launch(arguments)
@@ -150,26 +150,36 @@ def main() -> None:
     parser.add_argument("--alone", type=int, default=8, help="cells that run in a process each")
     parser.add_argument("--fuse", default="auto")
     parser.add_argument("--model", default="minilm")
+    parser.add_argument("--rows", type=int, default=64)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
     settings = parser.parse_args()
     if settings.parts:
         print(json.dumps(parts_of(json.loads(settings.parts))))
         return
-    model = settings.model
-    every = cells(model, settings.seeds)
+    common = (*COMMON, f"model={settings.model}", f"task.train={settings.rows}")
+    every = cells(common, settings.seeds)
     alone = every[:: max(len(every) // settings.alone, 1)][: settings.alone]
-    together = {way: multirun(model, settings.seeds, way) for way in ("off", settings.fuse)}
+    workers = ("hydra/launcher=joblib", f"hydra.launcher.n_jobs={settings.workers}")
+    ways: dict[str, tuple[str, ...]] = {
+        "multirun, fuse=off": ("fuse=off",),
+        f"multirun, fuse={settings.fuse}": (f"fuse={settings.fuse}",),
+        f"multirun, {settings.workers} workers": workers,
+    }
     seconds = {"a process a cell": measured(alone, len(alone), len(every))}
-    for way, arguments in together.items():
-        seconds[f"multirun, fuse={way}"] = measured([arguments], len(every), len(every))
+    for way, how in ways.items():
+        arguments = multirun(common, settings.seeds, *how)
+        seconds[way] = measured([arguments], len(every), len(every))
         print(seconds, flush=True)
     first, *others = seconds
     faster = {
         name: {key: round(seconds[first][key] / value, 2) for key, value in seconds[name].items()}
         for name in others
     }
+    few = len(cells(common, 1))
     parts = {"a process a cell": apart(alone[0], 1)}
-    few = len(cells(model, 1))
-    parts |= {f"multirun, fuse={way}": apart(multirun(model, 1, way), few) for way in together}
+    for way, how in ways.items():
+        if how is not workers:  # which are processes of their own
+            parts[way] = apart(multirun(common, 1, *how), few)
     shown = {key: value for key, value in vars(settings).items() if key != "parts"}
     shown |= {"cells": len(every), "measured alone, the others scaled": len(alone)}
     shown |= {"cells of a multirun by part": few}
@@ -178,7 +188,8 @@ def main() -> None:
         "times as fast": faster,
         "processor's seconds a cell by part": parts,
     }
-    name = "sweep" if model == "minilm" else f"sweep_{model}"
+    own = (settings.model, "minilm"), (settings.rows, 64)
+    name = "_".join(["sweep", *(str(asked) for asked, usual in own if asked != usual)])
     keep(name, "python benchmarks/sweep.py", shown, results)
 
 
