@@ -1,4 +1,4 @@
-"""Dropout as torch makes it, but on a CPU with a fifth of its work and a quarter of its memory.
+"""Dropout as torch makes it, but on a CPU with less work and a quarter of its memory.
 
 There torch draws each number by itself and keeps which stay as floats. One draw of 64 bits does for
 four numbers here, which fixes the share to a 65536th, and which stay is kept in a byte.
