@@ -1,12 +1,12 @@
 """What one multirun saves over a process for each cell: 100 small cells, up to the last record.
 
 The cells are two methods x five rates x ten seeds on a packaged encoder and task, of `--rows`
-examples to train on. `--alone` of them, spread over all, run in a process each, and their mean
-stands for the others. A multirun goes on one core, and on `--workers`. Seconds of the processor
-stand beside the clock's, as they mean something on a busy machine too; they say as well where the
-time goes, in runs of their own.
+examples to train on: 32, as many as FewGLUE has. Some cells run in a process each, `--alone` of
+them before each multirun and after the last, and their mean stands for the others. A multirun goes
+on one core, and on `--workers`. Seconds of the processor stand beside the clock's, as they mean
+something on a busy machine too; they say as well where the time goes, in runs of their own.
 
-    python benchmarks/sweep.py [--seeds 10] [--alone 8] [--fuse auto] [--model tiny] [--rows 64]
+    python benchmarks/sweep.py [--seeds 10] [--alone 2] [--fuse auto] [--model tiny] [--rows 32]
 """
 
 import argparse
@@ -14,11 +14,12 @@ import json
 import os
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from itertools import product
@@ -135,22 +136,39 @@ def apart(arguments: Sequence[str], count: int) -> Seconds:
     return {part: round(seconds / count, 4) for part, seconds in found.items()}
 
 
-def measured(runs: Sequence[Sequence[str]], count: int, whole: int) -> Seconds:
-    """Seconds of runs that train `count` cells, and what that makes for the whole sweep."""
+def measured(runs: Sequence[Sequence[str]], whole: int, count: int | None = None) -> Seconds:
+    """Seconds of runs that train `count` cells, one each, and what that makes for the whole."""
+    count = len(runs) if count is None else count
     with finishing(count):
         every = [taken(arguments) for arguments in runs]
     scale = whole / count
     return {key: round(scale * sum(one[key] for one in every), 2) for key in every[0]}
 
 
+def in_turns(
+    every: Sequence[Sequence[str]], ways: Mapping[str, Sequence[str]], alone: int
+) -> tuple[dict[str, Seconds], list[Seconds]]:
+    """Seconds of all cells by each way, and by some in a process each, before and after each."""
+    count, times = len(every), len(ways) + 1
+    number = times * alone
+    some = [every[count * n // number] for n in range(number)]  # of both methods, in each turn
+    turns, seconds = [measured(some[0::times], count)], {}
+    for turn, (way, arguments) in enumerate(ways.items(), 1):
+        seconds[way] = measured([arguments], count, count)
+        turns.append(measured(some[turn::times], count))
+        print(seconds, turns, flush=True)
+    mean = {key: round(statistics.mean(one[key] for one in turns), 2) for key in turns[0]}
+    return {"a process a cell": mean, **seconds}, turns
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", help="measure the parts of these arguments in this process")
     parser.add_argument("--seeds", type=int, default=10, help="a tenth of the cells")
-    parser.add_argument("--alone", type=int, default=8, help="cells that run in a process each")
+    parser.add_argument("--alone", type=int, default=2, help="cells in a process each, at a time")
     parser.add_argument("--fuse", default="auto")
     parser.add_argument("--model", default="minilm")
-    parser.add_argument("--rows", type=int, default=64)
+    parser.add_argument("--rows", type=int, default=32)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     settings = parser.parse_args()
     if settings.parts:
@@ -158,37 +176,34 @@ def main() -> None:
         return
     common = (*COMMON, f"model={settings.model}", f"task.train={settings.rows}")
     every = cells(common, settings.seeds)
-    alone = every[:: max(len(every) // settings.alone, 1)][: settings.alone]
     workers = ("hydra/launcher=joblib", f"hydra.launcher.n_jobs={settings.workers}")
-    ways: dict[str, tuple[str, ...]] = {
+    hows = {
         "multirun, fuse=off": ("fuse=off",),
         f"multirun, fuse={settings.fuse}": (f"fuse={settings.fuse}",),
         f"multirun, {settings.workers} workers": workers,
     }
-    seconds = {"a process a cell": measured(alone, len(alone), len(every))}
-    for way, how in ways.items():
-        arguments = multirun(common, settings.seeds, *how)
-        seconds[way] = measured([arguments], len(every), len(every))
-        print(seconds, flush=True)
+    ways = {way: multirun(common, settings.seeds, *how) for way, how in hows.items()}
+    seconds, turns = in_turns(every, ways, settings.alone)
     first, *others = seconds
     faster = {
         name: {key: round(seconds[first][key] / value, 2) for key, value in seconds[name].items()}
         for name in others
     }
     few = len(cells(common, 1))
-    parts = {"a process a cell": apart(alone[0], 1)}
-    for way, how in ways.items():
+    parts = {"a process a cell": apart(every[0], 1)}
+    for way, how in hows.items():
         if how is not workers:  # which are processes of their own
             parts[way] = apart(multirun(common, 1, *how), few)
     shown = {key: value for key, value in vars(settings).items() if key != "parts"}
-    shown |= {"cells": len(every), "measured alone, the others scaled": len(alone)}
+    shown |= {"cells": len(every), "measured in a process each": len(turns) * settings.alone}
     shown |= {"cells of a multirun by part": few}
     results = {
         "seconds of all cells": seconds,
+        "a process a cell, in turns": turns,
         "times as fast": faster,
         "processor's seconds a cell by part": parts,
     }
-    own = (settings.model, "minilm"), (settings.rows, 64)
+    own = (settings.model, "minilm"), (settings.rows, 32)
     name = "_".join(["sweep", *(str(asked) for asked, usual in own if asked != usual)])
     keep(name, "python benchmarks/sweep.py", shown, results)
 
