@@ -1,8 +1,10 @@
 """Dropout on a CPU: the law of torch's own, and the same attention around it."""
 
 from collections import Counter
+from contextlib import nullcontext
 from itertools import product
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ import torch.nn.functional as F
 from scipy import stats
 from torch import Tensor, nn
 
+from ptbench import attention
 from ptbench import dropout as quick
 from ptbench.dropout import Dropout, dropout, quick_attention
 from ptbench.models import Random
@@ -119,3 +122,21 @@ def test_a_backbone_in_training_drops_so_everywhere(
     layers, heads = model.config.num_hidden_layers, model.config.num_attention_heads
     states = torch.Size((2, 6, model.config.hidden_size))
     assert Counter(drawn) == {states: 1 + 2 * layers, torch.Size((2, heads, 6, 6)): layers}
+
+
+def test_a_backbones_passes_have_the_law_that_torchs_dropout_gives(tiny: Random) -> None:
+    torch.manual_seed(5)
+    model = tiny.load().model.train()
+    ids, direction = torch.arange(12).view(2, 6), torch.randn(2, 6, model.config.hidden_size)
+
+    def drawn() -> list[float]:
+        return [float((model(ids).last_hidden_state * direction).sum()) for _ in range(400)]
+
+    with torch.no_grad():
+        ours = drawn()
+        plain = mock.patch.object(attention, "quick_attention", lambda query, share: nullcontext())
+        with plain, mock.patch.object(quick, "dropout", F.dropout):
+            torchs = drawn()
+    _, alike = stats.ks_2samp(ours, torchs)
+    _, as_wide = stats.levene(ours, torchs)
+    assert min(alike, as_wide) > 0.01
