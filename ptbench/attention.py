@@ -118,8 +118,7 @@ def _attend(base: Callable[[nn.Module], Callable[..., Any]], additive: bool) -> 
                 mask = added(mask, query.dtype)
             if rest.get("position_bias") is not None:  # T5's: none towards the prefix
                 rest["position_bias"] = F.pad(rest["position_bias"], (prefix.key.shape[2], 0))
-            key = torch.cat([prefix.key.to(key.dtype), key], 2)
-            value = torch.cat([prefix.value.to(value.dtype), value], 2)
+            key, value = prefix.before(key, value)
         with quick_attention(query, rest.get("dropout", 0.0)):
             return base(module)(module, query, key, value, mask, **rest)
 

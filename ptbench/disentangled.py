@@ -45,8 +45,7 @@ def _forward(parts: Callable[..., Parts], prefix_of: PrefixOf) -> Callable[..., 
         length = 0
         if prefix is not None:
             length = prefix.key.shape[2]
-            key = torch.cat([prefix.key.to(key.dtype), key], 2)
-            value = torch.cat([prefix.value.to(value.dtype), value], 2)
+            key, value = prefix.before(key, value)
             seen = prefix.seen(mask.shape[2])[:, None]
             mask = torch.cat([seen, mask.expand(len(seen), *mask.shape[1:])], -1)
         scores = query @ key.transpose(-1, -2)

@@ -1,7 +1,9 @@
 """Dropout as torch makes it, but on a CPU with less work and a quarter of its memory.
 
 There torch draws each number by itself and keeps which stay as floats. One draw of 64 bits does for
-four numbers here, which fixes the share to a 65536th, and which stay is kept in a byte.
+four numbers here, which fixes the share to a 65536th, and which stay is kept in a byte. Attention
+keeps no weights but these bytes; like FlashAttention (Dao et al. 2022, section 3.1) it goes by
+blocks and computes the weights again in the backward pass.
 """
 
 import math
@@ -11,19 +13,25 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.amp import custom_bwd, custom_fwd
 from torch.overrides import TorchFunctionMode
 
 from ptbench.attention_masks import added
 
 STEPS = 1 << 16  # of the share: what 16 bits tell apart
+CACHED = 1 << 19  # attention weights of so many fit a processor's cache, which is quicker
 
 
 def dropout(numbers: Tensor, share: float) -> Tensor:
     """Zeroes that share of the numbers at random and scales the others, so that the mean stays."""
-    steps = round(share * STEPS)
-    if numbers.device.type != "cpu" or torch.compiler.is_compiling() or not 0 < steps < STEPS:
+    if not _quick(numbers, share):
         return F.dropout(numbers, share)
-    return _Dropped.apply(numbers, steps)  # pyright: ignore[reportReturnType]
+    return _Dropped.apply(numbers, round(share * STEPS))  # pyright: ignore[reportReturnType]
+
+
+def _quick(numbers: Tensor, share: float) -> bool:
+    plain = numbers.device.type != "cpu" or torch.compiler.is_compiling()
+    return not plain and 0 < round(share * STEPS) < STEPS
 
 
 def _staying(numbers: Tensor, steps: int) -> Tensor:
@@ -66,8 +74,7 @@ def quicken(model: nn.Module) -> None:
 
 def quick_attention(query: Tensor, share: float) -> AbstractContextManager[Any]:
     """Within it attention with that dropout does so too."""
-    plain = not share or query.device.type != "cpu" or torch.compiler.is_compiling()
-    return nullcontext() if plain else _Attending()
+    return _Attending() if _quick(query, share) else nullcontext()
 
 
 class _Attending(TorchFunctionMode):
@@ -93,9 +100,56 @@ def _attention(
         key, value = (
             part.repeat_interleave(query.shape[1] // part.shape[1], 1) for part in (key, value)
         )
-    scores = (query @ key.mT).mul_(1 / math.sqrt(query.shape[-1]) if scale is None else scale)
     if is_causal:
-        attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
-    if attn_mask is not None:
-        scores += added(attn_mask, scores.dtype) if attn_mask.dtype == torch.bool else attn_mask
-    return dropout(scores.softmax(-1), dropout_p) @ value
+        attn_mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool).tril()
+    if attn_mask is None:
+        attn_mask = query.new_zeros(1, 1)
+    elif attn_mask.dtype == torch.bool:
+        attn_mask = added(attn_mask, query.dtype)
+    rows, heads, queries, size = query.shape
+    together = max(1, CACHED // (heads * queries * key.shape[-2]))
+    mask = attn_mask.expand(rows, heads, -1, -1)
+    parts = zip(*(part.split(together) for part in (query, key, value, mask)), strict=True)
+    numbers = 1 / math.sqrt(size) if scale is None else scale, round(dropout_p * STEPS)
+    found: list[Tensor] = [_Attended.apply(*part, *numbers) for part in parts]  # pyright: ignore[reportAssignmentType]
+    return found[0] if len(found) == 1 else torch.cat(found)
+
+
+class _Attended(torch.autograd.Function):
+    """The attention of some rows, with its mask added; what stays of a weight is scaled up."""
+
+    @staticmethod
+    @custom_fwd(device_type="cpu")
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float, steps: int
+    ) -> Tensor:
+        weights = _scores(query * scale, key, mask).softmax(-1)
+        staying = _staying(weights, steps)
+        ctx.save_for_backward(query, key, value, mask, staying.to(torch.int8))
+        ctx.scale, ctx.share = scale, STEPS / (STEPS - steps)
+        return staying.mul_(weights) @ (value * ctx.share)
+
+    @staticmethod
+    @custom_bwd(device_type="cpu")
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, mask, kept = ctx.saved_tensors
+        query, gradient = query * ctx.scale, gradients[0] * ctx.share
+        of_query, of_key, of_value, *_ = ctx.needs_input_grad
+        with torch.enable_grad():
+            scores = _scores(query, key, mask).requires_grad_()
+            weights = scores.softmax(-1)
+        staying = kept.to(weights.dtype)
+        of_weights = (gradient @ value.mT).to(weights.dtype).mul_(staying)
+        (of_scores,) = torch.autograd.grad(weights, scores, of_weights)
+        return (
+            (of_scores @ key).mul_(ctx.scale) if of_query else None,
+            of_scores.mT @ query if of_key else None,
+            staying.mul_(weights.detach()).mT @ gradient if of_value else None,
+            of_scores,
+            None,
+            None,
+        )
+
+
+def _scores(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
+    return (query @ key.mT).add_(mask)

@@ -110,12 +110,34 @@ class KeyValue:
         mask = mask if mask.shape[1] <= queries else last
         return torch.cat([mask, last.expand(-1, queries - mask.shape[1], -1)], 1)
 
+    def before(
+        self, key: Float[Tensor, "rows heads tokens size"], value: Tensor
+    ) -> tuple[Float[Tensor, "rows heads places size"], Tensor]:
+        """The text's keys and values with the prompt's in front of them."""
+        pairs = ((self.key, key), (self.value, value))
+        front, behind = (_Joined.apply(one.to(other.dtype), other) for one, other in pairs)
+        return front, behind  # pyright: ignore[reportReturnType]
+
     def repeated(self, times: int) -> "KeyValue":
         """Each row `times` times in place."""
         if times == 1:
             return self
         tensors = [self.key, self.value, self.mask]
         return KeyValue(*(None if t is None else t.repeat_interleave(times, 0) for t in tensors))  # pyright: ignore[reportArgumentType]
+
+
+class _Joined(torch.autograd.Function):
+    """Concatenation whose prompt's gradient does not hold on to the text's until the pass ends."""
+
+    @staticmethod
+    def forward(ctx: Any, prompt: Tensor, text: Tensor) -> Tensor:
+        ctx.length = prompt.shape[2]
+        return torch.cat([prompt, text], 2)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        (whole,) = gradients
+        return whole[:, :, : ctx.length].clone(), whole[:, :, ctx.length :]
 
 
 @dataclass(frozen=True)

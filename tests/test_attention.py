@@ -147,6 +147,15 @@ def test_gradients_reach_keys_and_values_of_every_layer(build_backbone: Build, f
         assert (part.unflatten(1, (2, -1)).abs().amax(-1) > 1e-9).all()
 
 
+def test_a_layers_gradient_holds_no_memory_but_its_own(build_backbone: Build, family: str) -> None:
+    """Were it a view, those of the text's keys and values would stay until the pass ends."""
+    backbone = build_backbone(family)
+    inputs = layer_prompt(backbone)(batch(), backbone)
+    given = [part for entry in inputs.prefix if entry for part in (entry.key, entry.value)]
+    held = torch.autograd.grad(backbone(inputs).pow(2).sum(), given)
+    assert [one.untyped_storage().nbytes() for one in held] == [one.nbytes for one in held]
+
+
 @pytest.mark.parametrize("shifted", [True, False])
 def test_padding_is_inert(build_backbone: Build, family: str, shifted: bool) -> None:
     backbone = build_backbone(family)

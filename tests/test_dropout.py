@@ -105,6 +105,64 @@ def test_attentions_weights_fall_or_are_scaled(how: str) -> None:
     assert 0 < fell[weights > 0].double().mean() < 1
 
 
+@pytest.mark.parametrize("how", ATTENTIONS)
+def test_attentions_gradients_are_those_of_the_weights_that_stay(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(5)
+    monkeypatch.setattr(quick, "CACHED", 100)  # fewer than the weights of both rows
+    asked: dict[str, Any] = {"attn_mask": None, "is_causal": False, "scale": None}
+    asked |= ATTENTIONS[how]
+    heads = 2 if "enable_gqa" in asked else 4
+    query, key, value = (
+        torch.randn(2, many, 6, 3, dtype=torch.float64, requires_grad=True)
+        for many in (4, heads, heads)
+    )
+    mask = asked.pop("attn_mask")
+    if mask is not None and mask.dtype != torch.bool:  # as T5 trains its distances
+        mask = torch.randn(1, 4, 6, 6, dtype=torch.float64, requires_grad=True)
+
+    def drawn_alike(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        torch.manual_seed(6)
+        with quick_attention(query, 0.3):
+            return F.scaled_dot_product_attention(query, key, value, mask, dropout_p=0.3, **asked)
+
+    assert torch.autograd.gradcheck(drawn_alike, (query, key, value, mask))
+
+
+def test_attention_keeps_a_byte_of_each_weight() -> None:
+    rows, heads, tokens, size = 2, 3, 40, 4
+    parts = [torch.randn(rows, heads, tokens, size, requires_grad=True) for _ in range(3)]
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    how: dict[str, Any] = {"attn_mask": None, "is_causal": False, "scale": None}
+    keeping = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
+    with keeping, quick_attention(parts[0], 0.1):
+        found = F.scaled_dot_product_attention(*parts, dropout_p=0.1, **how)
+    assert found.requires_grad
+    numbers = 4 * sum(part.numel() for part in parts)
+    assert sum(kept.values()) <= numbers + rows * heads * tokens**2 + 4
+
+
+def test_attention_in_mixed_precision_has_nearly_the_same_gradients() -> None:
+    torch.manual_seed(7)
+    parts = [torch.randn(2, 4, 6, 8, requires_grad=True) for _ in range(3)]
+
+    def gradients(mixed: bool) -> Tensor:
+        torch.manual_seed(8)
+        how: dict[str, Any] = {"attn_mask": None, "is_causal": False, "scale": None}
+        with torch.autocast("cpu", torch.bfloat16, mixed), quick_attention(parts[0], 0.3):
+            found = F.scaled_dot_product_attention(*parts, dropout_p=0.3, **how)
+        assert found.dtype is (torch.bfloat16 if mixed else torch.float32)
+        return torch.stack(torch.autograd.grad(found.square().sum(), parts))
+
+    torch.testing.assert_close(gradients(True), gradients(False), rtol=0.05, atol=0.05)
+
+
 def test_a_backbone_in_training_drops_so_everywhere(
     tiny: Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
