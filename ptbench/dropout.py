@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from ptbench.attention_masks import added
 
 STEPS = 1 << 16  # of the share: what 16 bits tell apart
-CACHED = 1 << 19  # attention weights of so many fit a processor's cache, which is quicker
+CACHED = 1 << 17  # attention weights of so many fit a processor's cache, which is quicker
 
 
 def dropout(numbers: Tensor, share: float) -> Tensor:
@@ -106,49 +106,59 @@ def _attention(
         attn_mask = query.new_zeros(1, 1)
     elif attn_mask.dtype == torch.bool:
         attn_mask = added(attn_mask, query.dtype)
-    rows, heads, queries, size = query.shape
-    together = max(1, CACHED // (heads * queries * key.shape[-2]))
-    mask = attn_mask.expand(rows, heads, -1, -1)
-    parts = zip(*(part.split(together) for part in (query, key, value, mask)), strict=True)
-    numbers = 1 / math.sqrt(size) if scale is None else scale, round(dropout_p * STEPS)
-    found: list[Tensor] = [_Attended.apply(*part, *numbers) for part in parts]  # pyright: ignore[reportAssignmentType]
-    return found[0] if len(found) == 1 else torch.cat(found)
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    mask = attn_mask.expand(*query.shape[:2], -1, -1)
+    steps = round(dropout_p * STEPS)
+    return _Attended.apply(query, key, value, mask, scale, steps)  # pyright: ignore[reportReturnType]
 
 
 class _Attended(torch.autograd.Function):
-    """The attention of some rows, with its mask added; what stays of a weight is scaled up."""
+    """Attention with its mask added, some rows at a time; what stays of a weight is scaled up."""
 
     @staticmethod
     @custom_fwd(device_type="cpu")
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float, steps: int
     ) -> Tensor:
-        weights = _scores(query * scale, key, mask).softmax(-1)
-        staying = _staying(weights, steps)
-        ctx.save_for_backward(query, key, value, mask, staying.to(torch.int8))
-        ctx.scale, ctx.share = scale, STEPS / (STEPS - steps)
-        return staying.mul_(weights) @ (value * ctx.share)
+        share = STEPS / (STEPS - steps)
+        kept = torch.empty(*query.shape[:3], key.shape[2], dtype=torch.int8)
+        found = value.new_empty(*query.shape[:3], value.shape[3])
+        for rows in _blocks(kept):
+            weights = _scores(query[rows] * scale, key[rows], mask[rows]).softmax(-1)
+            staying = _staying(weights, steps)
+            kept[rows] = staying
+            found[rows] = staying.mul_(weights) @ (value[rows] * share)
+        ctx.save_for_backward(query, key, value, mask, kept)
+        ctx.scale, ctx.share = scale, share
+        return found
 
     @staticmethod
     @custom_bwd(device_type="cpu")
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, mask, kept = ctx.saved_tensors
-        query, gradient = query * ctx.scale, gradients[0] * ctx.share
-        of_query, of_key, of_value, *_ = ctx.needs_input_grad
-        with torch.enable_grad():
-            scores = _scores(query, key, mask).requires_grad_()
-            weights = scores.softmax(-1)
-        staying = kept.to(weights.dtype)
-        of_weights = (gradient @ value.mT).to(weights.dtype).mul_(staying)
-        (of_scores,) = torch.autograd.grad(weights, scores, of_weights)
-        return (
-            (of_scores @ key).mul_(ctx.scale) if of_query else None,
-            of_scores.mT @ query if of_key else None,
-            staying.mul_(weights.detach()).mT @ gradient if of_value else None,
-            of_scores,
-            None,
-            None,
-        )
+        *given, kept = ctx.saved_tensors
+        needed = zip(given, ctx.needs_input_grad, strict=False)
+        found = [torch.empty_like(one) if needs else None for one, needs in needed]
+        for rows in _blocks(kept):
+            query, key, value, mask = (one[rows] for one in given)
+            query, gradient = query * ctx.scale, gradients[0][rows] * ctx.share
+            with torch.enable_grad():
+                scores = _scores(query, key, mask).requires_grad_()
+                weights = scores.softmax(-1)
+            staying = kept[rows].to(weights.dtype)
+            of_weights = (gradient @ value.mT).to(weights.dtype).mul_(staying)
+            (of_scores,) = torch.autograd.grad(weights, scores, of_weights)
+            of_query, of_key = (of_scores @ key).mul_(ctx.scale), of_scores.mT @ query
+            of_value = staying.mul_(weights.detach()).mT @ gradient
+            for whole, part in zip(found, (of_query, of_key, of_value, of_scores), strict=True):
+                if whole is not None:
+                    whole[rows] = part
+        return *found, None, None
+
+
+def _blocks(weights: Tensor) -> list[slice]:
+    """Rows together: one at least."""
+    rows = max(1, CACHED // weights[0].numel())
+    return [slice(start, start + rows) for start in range(0, len(weights), rows)]
 
 
 def _scores(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:

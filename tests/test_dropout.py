@@ -155,9 +155,11 @@ def test_attention_in_mixed_precision_has_nearly_the_same_gradients() -> None:
     def gradients(mixed: bool) -> Tensor:
         torch.manual_seed(8)
         how: dict[str, Any] = {"attn_mask": None, "is_causal": False, "scale": None}
-        with torch.autocast("cpu", torch.bfloat16, mixed), quick_attention(parts[0], 0.3):
-            found = F.scaled_dot_product_attention(*parts, dropout_p=0.3, **how)
-        assert found.dtype is (torch.bfloat16 if mixed else torch.float32)
+        dtype = torch.bfloat16 if mixed else torch.float32
+        given = [part.to(dtype) for part in parts]  # as a layer makes them
+        with torch.autocast("cpu", torch.bfloat16, mixed), quick_attention(given[0], 0.3):
+            found = F.scaled_dot_product_attention(*given, dropout_p=0.3, **how)
+        assert found.dtype is dtype
         return torch.stack(torch.autograd.grad(found.square().sum(), parts))
 
     torch.testing.assert_close(gradients(True), gradients(False), rtol=0.05, atol=0.05)
