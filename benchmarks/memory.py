@@ -2,7 +2,7 @@
 
 Each method runs in a process of its own. On a CPU it is the process's peak less what it had before
 the model was made (the libraries); on a GPU the allocator's peak. glibc keeps freed blocks of up to
-32 MB, and gaps between them count. So that a figure is the tensors', blocks from 4 MB on are given
+32 MB, and gaps between them count. So that a figure is the tensors', blocks from 1 MB on are given
 back at once (MALLOC_MMAP_THRESHOLD_), but for rows that say otherwise.
 
     python benchmarks/memory.py [--rows 16] [--tokens 128] [--layers 24] [--width 1024]
@@ -26,7 +26,7 @@ from ptbench.train import fit
 CHECKPOINTED = " with gradient checkpointing"
 STILL = " without the backbone's dropout"
 KEPT = " with the blocks that glibc keeps"
-GIVEN_BACK = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20)}
+GIVEN_BACK = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
 
 
 def peak(settings: argparse.Namespace) -> dict[str, int]:

@@ -29,6 +29,17 @@ def dropout(numbers: Tensor, share: float) -> Tensor:
     return _Dropped.apply(numbers, round(share * STEPS))  # pyright: ignore[reportReturnType]
 
 
+def staying(numbers: Tensor, share: float) -> tuple[Tensor, float]:
+    """One in a byte for each number that dropout would leave, else zero; what it scales them by.
+
+    It takes the draws that `dropout` of the numbers takes.
+    """
+    steps = round(share * STEPS)
+    if _quick(numbers, share):
+        return _staying(numbers, steps).to(torch.int8), STEPS / (STEPS - steps)
+    return F.dropout(torch.ones_like(numbers), share).ne(0).to(torch.int8), 1 / (1 - share)
+
+
 def _quick(numbers: Tensor, share: float) -> bool:
     plain = numbers.device.type != "cpu" or torch.compiler.is_compiling()
     return not plain and 0 < round(share * STEPS) < STEPS

@@ -83,12 +83,14 @@ class Batch:
 class KeyValue:
     """Prompt keys and values of one attention call.
 
-    `mask` says which of them a row sees, or each query of a row; None: all.
+    `mask` says which of them a row sees, or each query of a row; None: all. `staying` holds what
+    of keys and values dropout leaves, a byte each, where the layer itself is to let the rest fall.
     """
 
     key: Float[Tensor, "rows heads length size"]
     value: Float[Tensor, "rows heads length size"]
     mask: Bool[Tensor, "rows length"] | Bool[Tensor, "rows queries length"] | None = None
+    staying: tuple[Tensor, Tensor] | None = None
 
     @property
     def queries(self) -> int:
@@ -114,15 +116,24 @@ class KeyValue:
         self, key: Float[Tensor, "rows heads tokens size"], value: Tensor
     ) -> tuple[Float[Tensor, "rows heads places size"], Tensor]:
         """The text's keys and values with the prompt's in front of them."""
-        pairs = ((self.key, key), (self.value, value))
+        prompt = self.dropped()
+        pairs = ((prompt.key, key), (prompt.value, value))
         front, behind = (_Joined.apply(one.to(other.dtype), other) for one, other in pairs)
         return front, behind  # pyright: ignore[reportReturnType]
+
+    def dropped(self) -> "KeyValue":
+        """With nothing left to fall."""
+        if self.staying is None:
+            return self
+        key, value = self.staying
+        return KeyValue(self.key * key, self.value * value, self.mask)
 
     def repeated(self, times: int) -> "KeyValue":
         """Each row `times` times in place."""
         if times == 1:
             return self
-        tensors = [self.key, self.value, self.mask]
+        whole = self.dropped()
+        tensors = [whole.key, whole.value, whole.mask]
         return KeyValue(*(None if t is None else t.repeat_interleave(times, 0) for t in tensors))  # pyright: ignore[reportArgumentType]
 
 
@@ -182,6 +193,7 @@ def stack(inputs: Sequence[Inputs]) -> Inputs:
 
 
 def _stack_prefix(parts: Sequence[KeyValue | None], rows: Sequence[int]) -> KeyValue | None:
+    parts = [None if part is None else part.dropped() for part in parts]
     present = [part for part in parts if part is not None]
     if not present:
         return None

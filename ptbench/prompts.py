@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, repeat
 from operator import attrgetter
 from typing import Any
 
@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from ptbench.attention import Site, chosen
 from ptbench.backbones import Backbone
-from ptbench.dropout import Dropout
+from ptbench.dropout import Dropout, staying
 from ptbench.encoders import Encoder
 from ptbench.errors import BackboneError
 from ptbench.inputs import Batch, Inputs, KeyValue
+from ptbench.recompute import recomputes
 from ptbench.words import keys_and_values
 
 
@@ -146,28 +147,44 @@ class LayerPrompt(Prompt):
 
     def forward(self, batch: Batch, backbone: Backbone) -> Inputs:
         inputs = backbone.inputs(batch, self.shift)
-        return replace(inputs, prefix=self.prefix(len(batch.ids)))
+        return replace(inputs, prefix=self.prefix(len(batch.ids), late=recomputes(backbone.model)))
 
     def real(self, backbone: Backbone, ids: Tensor) -> Tensor:
         every = keys_and_values(backbone, ids)
         pairs = [torch.stack([e.key[0], e.value[0]]) for e in (every[n] for n in self.numbers)]
         return torch.cat([pair.permute(2, 0, 1, 3).flatten(1) for pair in pairs], -1)
 
-    def prefix(self, rows: int, mask: Tensor | None = None) -> tuple[KeyValue | None, ...]:
-        """One entry per attention call of the backbone, None where the layer has no prompt."""
-        numbers = self.dropout(self.encoder().expand(rows, -1, -1))
+    def prefix(
+        self, rows: int, mask: Tensor | None = None, late: bool = False
+    ) -> tuple[KeyValue | None, ...]:
+        """One entry per attention call of the backbone, None where the layer has no prompt.
+
+        `late` leaves it to each layer to drop its part, which spares the memory of all layers' rows
+        where these are recomputed.
+        """
+        numbers, stays = self.encoder()[None], repeat(None)
+        if late and self.training and self.dropout.p:
+            which, scale = staying(numbers.expand(rows, -1, -1), self.dropout.p)
+            pairs, stays = self._pairs(numbers * scale), self._pairs(which)
+        else:
+            pairs = self._pairs(self.dropout(numbers.expand(rows, -1, -1)))
+        prefix: list[KeyValue | None] = [None] * self.total
+        for number, pair, stay in zip(self.numbers, pairs, stays, strict=False):
+            key, value = (part.expand(rows, -1, -1, -1) for part in pair)
+            prefix[number] = KeyValue(key, value, mask, stay)
+        return tuple(prefix)
+
+    def _pairs(self, numbers: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Each call's key and value: at once, as each step of autograd costs."""
         alike = [
             (shape, len(list(calls))) for shape, calls in groupby(self.calls, attrgetter("shape"))
         ]
         parts = numbers.split([2 * many * heads * size for (heads, size), many in alike], dim=-1)
-        halves: list[Tensor] = []  # key, value, key, ...: at once, as each step of autograd costs
+        halves: list[Tensor] = []  # key, value, key, ...
         for ((heads, size), many), part in zip(alike, parts, strict=True):
             rowwise = part.unflatten(-1, (2 * many, heads, size)).permute(2, 0, 3, 1, 4)
             halves += rowwise.unbind()
-        prefix: list[KeyValue | None] = [None] * self.total
-        for number, key, value in zip(self.numbers, halves[::2], halves[1::2], strict=True):
-            prefix[number] = KeyValue(key, value, mask)
-        return tuple(prefix)
+        return list(zip(halves[::2], halves[1::2], strict=True))
 
 
 class InfixPrompt(LayerPrompt):
@@ -196,5 +213,5 @@ class InfixPrompt(LayerPrompt):
         inputs, behind = backbone.inputs(batch), batch.behind_source
         positions = inputs.positions + self.shift * behind
         mask = behind[..., None].expand(-1, -1, self.encoder.length)
-        prefix = self.prefix(len(batch.ids), mask)
+        prefix = self.prefix(len(batch.ids), mask, recomputes(backbone.model))
         return replace(inputs, positions=positions, prefix=prefix)

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import product
 
 import pytest
 import torch
@@ -239,9 +240,9 @@ def test_prompts_of_some_layers_leave_the_others_alone(build_backbone: Build, fa
     close(found[some.mask], same[some.mask])
 
 
-@pytest.mark.parametrize("attention", NAMES)
+@pytest.mark.parametrize(("attention", "share"), [*product(NAMES, [0.0]), ("sdpa", 0.3)])
 def test_checkpointing_gives_equal_gradients(
-    build_backbone: Build, family: str, attention: str
+    build_backbone: Build, family: str, attention: str, share: float
 ) -> None:
     if not build_backbone(family).model.supports_gradient_checkpointing:
         with pytest.raises(BackboneError, match=r"set model\.gradient_checkpointing=false"):
@@ -254,6 +255,7 @@ def test_checkpointing_gives_equal_gradients(
             enable_checkpointing(backbone.model)
         torch.manual_seed(2)
         prompt = layer_prompt(backbone)
+        prompt.dropout.p = share
         backbone.train()
         backbone(prompt(batch(), backbone)).pow(2).sum().backward()
         table: Table = prompt.encoder
