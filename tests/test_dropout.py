@@ -70,6 +70,21 @@ def test_a_type_stays(dtype: torch.dtype) -> None:
     assert numbers.grad.equal(found)
 
 
+@pytest.mark.parametrize("plain", [False, True])
+def test_what_stays_is_told_apart_from_the_numbers(
+    plain: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if plain:  # as on a GPU
+        monkeypatch.setattr(quick, "_quick", lambda numbers, share: False)
+    numbers = torch.randn(7, 9, dtype=torch.float64)
+    torch.manual_seed(9)
+    whole = dropout(numbers, 0.4)
+    torch.manual_seed(9)
+    stays, scale = quick.staying(numbers, 0.4)
+    assert stays.element_size() == 1
+    torch.testing.assert_close(numbers * scale * stays, whole)
+
+
 def test_nothing_and_all_may_fall() -> None:
     numbers = torch.rand(9)
     assert dropout(numbers, 0.0).equal(numbers)
