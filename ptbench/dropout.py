@@ -37,7 +37,8 @@ def staying(numbers: Tensor, share: float) -> tuple[Tensor, float]:
     steps = round(share * STEPS)
     if _quick(numbers, share):
         return _staying(numbers, steps).to(torch.int8), STEPS / (STEPS - steps)
-    return F.dropout(torch.ones_like(numbers), share).ne(0).to(torch.int8), 1 / (1 - share)
+    left = F.dropout(torch.ones_like(numbers), share)
+    return left.ne(0).to(torch.int8), 1 / (1 - share) if share < 1 else 0.0
 
 
 def _quick(numbers: Tensor, share: float) -> bool:
@@ -50,23 +51,23 @@ def _staying(numbers: Tensor, steps: int) -> Tensor:
     count = numbers.numel()
     draws = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(1 << 63), None)
     halves = draws.view(torch.int16)[:count].view(numbers.shape)
-    staying = torch.empty(numbers.shape, dtype=numbers.dtype)
-    return torch.ge(halves, steps - STEPS // 2, out=staying)
+    stays = torch.empty(numbers.shape, dtype=numbers.dtype)
+    return torch.ge(halves, steps - STEPS // 2, out=stays)
 
 
 class _Dropped(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, numbers: Tensor, steps: int) -> Tensor:
-        staying = _staying(numbers, steps)
-        ctx.save_for_backward(staying.to(torch.int8))
+        stays = _staying(numbers, steps)
+        ctx.save_for_backward(stays.to(torch.int8))
         ctx.scale = STEPS / (STEPS - steps)
-        return staying.mul_(numbers).mul_(ctx.scale)
+        return stays.mul_(numbers).mul_(ctx.scale)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (staying,) = ctx.saved_tensors
+        (stays,) = ctx.saved_tensors
         (gradient,) = gradients
-        return staying.to(gradient.dtype).mul_(gradient).mul_(ctx.scale), None
+        return stays.to(gradient.dtype).mul_(gradient).mul_(ctx.scale), None
 
 
 class Dropout(nn.Dropout):
@@ -136,9 +137,9 @@ class _Attended(torch.autograd.Function):
         found = value.new_empty(*query.shape[:3], value.shape[3])
         for rows in _blocks(kept):
             weights = _scores(query[rows] * scale, key[rows], mask[rows]).softmax(-1)
-            staying = _staying(weights, steps)
-            kept[rows] = staying
-            found[rows] = staying.mul_(weights) @ (value[rows] * share)
+            stays = _staying(weights, steps)
+            kept[rows] = stays
+            found[rows] = stays.mul_(weights) @ (value[rows] * share)
         ctx.save_for_backward(query, key, value, mask, kept)
         ctx.scale, ctx.share = scale, share
         return found
@@ -155,11 +156,11 @@ class _Attended(torch.autograd.Function):
             with torch.enable_grad():
                 scores = _scores(query, key, mask).requires_grad_()
                 weights = scores.softmax(-1)
-            staying = kept[rows].to(weights.dtype)
-            of_weights = (gradient @ value.mT).to(weights.dtype).mul_(staying)
+            stays = kept[rows].to(weights.dtype)
+            of_weights = (gradient @ value.mT).to(weights.dtype).mul_(stays)
             (of_scores,) = torch.autograd.grad(weights, scores, of_weights)
             of_query, of_key = (of_scores @ key).mul_(ctx.scale), of_scores.mT @ query
-            of_value = staying.mul_(weights.detach()).mT @ gradient
+            of_value = stays.mul_(weights.detach()).mT @ gradient
             for whole, part in zip(found, (of_query, of_key, of_value, of_scores), strict=True):
                 if whole is not None:
                     whole[rows] = part
