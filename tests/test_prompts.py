@@ -13,6 +13,7 @@ from ptbench.inputs import Batch
 from ptbench.kinds import Classification
 from ptbench.method import Adapted
 from ptbench.prompts import InputPrompt, LayerPrompt, Prompt
+from ptbench.recompute import enable_checkpointing
 from tests.families import BLOCKS, PAIRS
 
 Build = Callable[..., Backbone]
@@ -57,6 +58,24 @@ def test_prefix_dropout_zeroes_numbers_for_each_example_anew(build_backbone: Bui
     assert not torch.equal(zeros[0], zeros[1])
     torch.testing.assert_close(entry.key[~zeros], same.key[~zeros] / 0.75)
     assert not (same.key == 0).any()
+
+
+def test_recomputed_layers_drop_their_part_of_a_prefix_that_rows_share(
+    build_backbone: Build,
+) -> None:
+    backbone = build_backbone("bert")
+    enable_checkpointing(backbone.model)
+    table = Table(5, LayerPrompt.width(backbone))
+    prompt = LayerPrompt(backbone, table, 0.25, shifted=True)
+    some = batch(PLAIN)
+    torch.manual_seed(3)
+    late = prompt(some, backbone).prefix
+    torch.manual_seed(3)
+    for whole, part in zip(prompt.prefix(2), late, strict=True):
+        assert whole is not None and part is not None
+        assert part.key.untyped_storage().nbytes() == table.embedding.weight.nbytes
+        torch.testing.assert_close(part.dropped().key, whole.key)
+        torch.testing.assert_close(part.dropped().value, whole.value)
 
 
 def test_shift_is_the_prompts_length_or_nothing(build_backbone: Build) -> None:
