@@ -84,13 +84,14 @@ class KeyValue:
     """Prompt keys and values of one attention call.
 
     `mask` says which of them a row sees, or each query of a row; None: all. `staying` holds what
-    of keys and values dropout leaves, a byte each, where the layer itself is to let the rest fall.
+    of keys and values dropout leaves, a byte each, and its scale, where the layer itself is to let
+    the rest fall.
     """
 
     key: Float[Tensor, "rows heads length size"]
     value: Float[Tensor, "rows heads length size"]
     mask: Bool[Tensor, "rows length"] | Bool[Tensor, "rows queries length"] | None = None
-    staying: tuple[Tensor, Tensor] | None = None
+    staying: tuple[Tensor, Tensor, float] | None = None
 
     @property
     def queries(self) -> int:
@@ -125,8 +126,8 @@ class KeyValue:
         """With nothing left to fall."""
         if self.staying is None:
             return self
-        key, value = self.staying
-        return KeyValue(self.key * key, self.value * value, self.mask)
+        key, value, scale = self.staying
+        return KeyValue(self.key * key * scale, self.value * value * scale, self.mask)
 
     def repeated(self, times: int) -> "KeyValue":
         """Each row `times` times in place."""

@@ -165,11 +165,11 @@ class LayerPrompt(Prompt):
         numbers, stays = self.encoder()[None], repeat(None)
         if late and self.training and self.dropout.p:
             which, scale = staying(numbers.expand(rows, -1, -1), self.dropout.p)
-            pairs, stays = self._pairs(numbers * scale), self._pairs(which)
+            stays = [(*pair, scale) for pair in self._pairs(which)]
         else:
-            pairs = self._pairs(self.dropout(numbers.expand(rows, -1, -1)))
+            numbers = self.dropout(numbers.expand(rows, -1, -1))
         prefix: list[KeyValue | None] = [None] * self.total
-        for number, pair, stay in zip(self.numbers, pairs, stays, strict=False):
+        for number, pair, stay in zip(self.numbers, self._pairs(numbers), stays, strict=False):
             key, value = (part.expand(rows, -1, -1, -1) for part in pair)
             prefix[number] = KeyValue(key, value, mask, stay)
         return tuple(prefix)
